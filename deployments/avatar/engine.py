@@ -1,0 +1,73 @@
+"""The talking face: what an avatar model's author writes, in three verbs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.types import AvatarCapabilities, Frame, Motion, Stretch
+
+PortraitT = TypeVar("PortraitT")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PortraitSource:
+    """A picture to be animated.
+
+    ``image``: (height, width, 3) uint8 BGR. ``landmarks``: (n, 2) float32 pixels in the order of
+    MediaPipe's face mesh (468 points, then 5 per iris where known), or ``None`` where the
+    engine has to find them. ``layout``: further facts that an illustrated portrait knows about
+    itself (the colour of a lid, say), plain JSON.
+    """
+
+    id: str
+    name: str
+    image: Frame
+    landmarks: NDArray[np.float32] | None
+    layout: Mapping[str, Any]
+    builtin: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawRequest(Generic[PortraitT]):
+    """One frame to draw: ``motion`` is (d,) float32, one row of what ``move`` returned.
+
+    ``needed_in_s`` is when its viewer needs it, relative to the call.
+    """
+
+    portrait: PortraitT
+    motion: Motion
+    needed_in_s: float
+
+
+class AvatarEngine(Protocol[PortraitT]):
+    """Holds weights, never a conversation; called from one thread at a time; may block."""
+
+    capabilities: AvatarCapabilities
+
+    def prepare(self, source: PortraitSource) -> PortraitT:
+        """All that can be computed of a portrait once. The caller keeps the result.
+
+        Raises:
+            UnusableInputError: ``no_face``, ``many_faces`` or ``too_small``.
+        """
+        ...
+
+    def move(self, portrait: PortraitT, stretch: Stretch) -> tuple[Motion, bytes]:
+        """Speech to motion: ``stretch.n_frames`` rows, and the state for the next stretch.
+
+        Deterministic: the same stretch gives the same motion on every replica, and speech moved
+        in several stretches with carried state equals speech moved in one, as long as each
+        stretch got its ``context_s``. With ``motion_state=None`` the first frame continues the
+        rest pose; the last of ``n_rest_frames`` is the rest pose.
+
+        Raises:
+            EngineInputError: a state of another engine or version, or a control out of range.
+        """
+        ...
+
+    def draw(self, requests: Sequence[DrawRequest[PortraitT]]) -> list[Frame]:
+        """The frames of ``requests`` in their order; they may belong to different sessions."""
+        ...

@@ -1,0 +1,220 @@
+"""The records that flow between stages.
+
+Frozen and slotted. Those that hold an array compare by identity (``eq=False``), because comparing
+arrays element by element raises. Times are seconds counted in samples, on one of two clocks: the
+user's audio since it began, or the reply's speech since its first sample.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+"""(n,) float32, mono, in [-1, 1]."""
+
+Frame = NDArray[np.uint8]
+"""(height, width, 3) uint8, BGR as OpenCV orders it."""
+
+Motion = NDArray[np.float32]
+"""(n_frames, d) float32; what the d columns mean is the avatar engine's own affair."""
+
+
+class Word(NamedTuple):
+    """A recognised word on the user's clock."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+class Phoneme(NamedTuple):
+    """A spoken sound in IPA on the reply's clock; an empty ``ipa`` is a pause."""
+
+    ipa: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioChunk:
+    """A stretch of mono sound."""
+
+    samples: Samples
+    sample_rate_hz: int
+    start_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.sample_rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the user said; ``language`` is a BCP 47 primary tag."""
+
+    text: str
+    is_final: bool
+    words: tuple[Word, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of the dialogue."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySentence:
+    """One sentence of the reply, as it will be spoken."""
+
+    index: int
+    text: str
+    is_last: bool
+    turn_no: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechChunk:
+    """A block of speech; ``phonemes`` lie within it and are empty where the engine has none.
+
+    ``audio.start_s`` and the phonemes count from the sentence's first sample when a TTS engine
+    yields the chunk, and from the reply's first sample once the graph has put it in order.
+    """
+
+    audio: AudioChunk
+    sentence_index: int
+    phonemes: tuple[Phoneme, ...]
+    is_last: bool
+    turn_no: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A stretch of speech to be drawn: all that an avatar replica needs to know of the turn.
+
+    ``audio`` starts at ``first_frame`` and may reach beyond the last frame (so much of what comes
+    next as the engine's ``context_s`` asks for, if it was there) or end before it (then silence
+    follows). ``motion_state`` is what the previous stretch returned; ``None`` means that the face
+    starts at rest. In the last ``n_rest_frames`` the face comes to rest. The first
+    ``n_frames_sent`` frames were delivered before a replica was lost and are not drawn again.
+    ``needed_in_s`` is relative to the call, because clocks of nodes differ.
+    """
+
+    avatar_id: str
+    audio: AudioChunk
+    phonemes: tuple[Phoneme, ...]
+    first_frame: int
+    n_frames: int
+    motion_state: bytes | None = None
+    n_rest_frames: int = 0
+    n_frames_sent: int = 0
+    needed_in_s: float = 0.0
+    controls: Mapping[str, float] = field(default_factory=dict)
+    turn_no: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoPackets:
+    """Consecutive H.264 access units (Annex B), one per frame.
+
+    ``motion_state`` is the avatar's state after the whole stretch, the same on every packet of it,
+    so that whoever has the first packet can already order the next stretch. ``codec_config`` holds
+    SPS and PPS (Annex B), the same for every stretch of a profile.
+    """
+
+    units: tuple[bytes, ...]
+    first_frame: int
+    fps: int
+    starts_with_keyframe: bool
+    motion_state: bytes
+    codec_config: bytes
+    turn_no: int = 0
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.units)
+
+    @property
+    def start_s(self) -> float:
+        return self.first_frame / self.fps
+
+
+# What engines and stages say about themselves.
+
+
+@dataclass(frozen=True, slots=True)
+class AsrCapabilities:
+    engine: str
+    languages: tuple[str, ...]
+    detects_language: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LlmCapabilities:
+    engine: str
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice that can be asked for by its id."""
+
+    id: str
+    name: str
+    languages: tuple[str, ...]
+    builtin: bool = True
+    cloned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TtsCapabilities:
+    """``voices`` is not empty; for each language the first voice that speaks it is the default."""
+
+    engine: str
+    languages: tuple[str, ...]
+    sample_rate_hz: int
+    voices: tuple[Voice, ...]
+    clones_voices: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRange:
+    """A number that a caller of the avatar may set, with its bounds and resting value."""
+
+    name: str
+    minimum: float
+    maximum: float
+    default: float
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarCapabilities:
+    """``context_s``: how much speech beyond a stretch's end the engine wants to hear.
+
+    ``batch``: how many frames one ``draw`` call likes to get at once.
+    """
+
+    engine: str
+    width_px: int
+    height_px: int
+    fps: int
+    context_s: float
+    batch: int
+    controls: tuple[ControlRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarCard:
+    """A face that can be asked for by its id."""
+
+    id: str
+    name: str
+    width_px: int
+    height_px: int
+    builtin: bool = True
