@@ -1,0 +1,58 @@
+"""One frozen settings model per stage, with units in the names.
+
+Read once, from the profile, when the graph is built. A misspelt key fails there.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Base of every settings model: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageConfig(Settings):
+    """What every stage needs: which engine, its own settings, and how long the caller waits."""
+
+    engine: str
+    options: dict[str, Any] = Field(default_factory=dict)  # validated by the engine's Settings
+    first_output_timeout_s: float = Field(default=10.0, gt=0)
+    stall_timeout_s: float = Field(default=5.0, gt=0)  # between two outputs of one stream
+    n_attempts: int = Field(default=2, ge=1)
+
+
+class VadConfig(Settings):
+    """Voice activity detection runs inside the ingress, so it has no timeouts of its own."""
+
+    engine: str = "silero"
+    options: dict[str, Any] = Field(default_factory=dict)
+    threshold: float = Field(default=0.5, gt=0, lt=1)  # Silero's published default
+    min_speech_s: float = Field(default=0.25, gt=0)  # less than this in all is no speech
+
+
+class AsrConfig(StageConfig):
+    engine: str = "moonshine"
+
+
+class LlmConfig(StageConfig):
+    engine: str = "rules"
+
+
+class TtsConfig(StageConfig):
+    engine: str = "espeak"
+
+
+class EncoderConfig(Settings):
+    """One setting for all replicas of a profile, so that their stretches share SPS and PPS."""
+
+    preset: str = "veryfast"
+    crf: int = Field(default=23, ge=0, le=51)
+    frames_per_packet: int = Field(default=5, ge=1)  # 200 ms of video travel together
+
+
+class AvatarConfig(StageConfig):
+    engine: str = "warp2d"
+    encoder: EncoderConfig = EncoderConfig()

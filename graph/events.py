@@ -1,0 +1,87 @@
+"""What a turn tells whoever started it, in order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployments.errors import AvatarError
+from deployments.types import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptUpdated:
+    """The user's words are known."""
+
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
+    """A piece of the reply's text; the joined pieces are the whole reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFragment:
+    """A piece of the reply's MP4; ``index`` 0 is ``ftyp moov`` and alone carries ``mime``.
+
+    The last one (``is_last``) is the closing ``mfra`` box.
+    """
+
+    index: int
+    data: bytes
+    mime: str | None = None
+    is_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LadderStep:
+    """From when to when (reply clock) the face was reduced, and to what."""
+
+    level: str
+    from_s: float
+    to_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time went, in ms; names and meanings as in the HTTP interface.
+
+    A stage that had no part in the turn is ``None``.
+    """
+
+    decode_ms: float | None = None
+    asr_ms: float | None = None
+    llm_first_token_ms: float | None = None
+    llm_ms: float | None = None
+    tts_first_audio_ms: float | None = None
+    avatar_first_frame_ms: float | None = None
+    ttfa_ms: float | None = None
+    ttff_ms: float | None = None
+    turn_ms: float | None = None
+    audio_s: float | None = None
+    rtf: float | None = None
+    ladder: tuple[LadderStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """The turn ended well. ``is_shortened``: the language model was lost in mid-reply, and the
+    reply ends after its last whole sentence."""
+
+    user_text: str
+    response_text: str
+    language: str
+    timings: Timings
+    engines: Mapping[str, str]
+    is_shortened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn ended in an error; nothing follows."""
+
+    error: AvatarError
+
+
+TurnEvent = TranscriptUpdated | ReplyDelta | VideoFragment | ReplyFinished | TurnFailed

@@ -1,0 +1,65 @@
+"""What the graph awaits: one Protocol per stage, free of Serve."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from deployments.types import (
+    AsrCapabilities,
+    AudioChunk,
+    AvatarCapabilities,
+    AvatarCard,
+    Frame,
+    LlmCapabilities,
+    Message,
+    ReplySentence,
+    SpeechChunk,
+    Stretch,
+    Transcript,
+    TtsCapabilities,
+    VideoPackets,
+)
+
+
+class AsrStage(Protocol):
+    async def describe(self) -> AsrCapabilities: ...
+
+    async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript: ...
+
+
+class LlmStage(Protocol):
+    async def describe(self) -> LlmCapabilities: ...
+
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]: ...
+
+
+class TtsStage(Protocol):
+    async def describe(self) -> TtsCapabilities: ...
+
+    def speak(
+        self, sentence: ReplySentence, language: str, voice: str | None
+    ) -> AsyncGenerator[SpeechChunk, None]: ...
+
+
+class AvatarStage(Protocol):
+    async def describe(self) -> AvatarCapabilities: ...
+
+    async def portraits(self) -> tuple[AvatarCard, ...]:
+        """The faces that can be drawn; the first is the default."""
+        ...
+
+    async def still(self, avatar_id: str) -> Frame:
+        """The face at rest."""
+        ...
+
+    def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The four stages on the way of a turn."""
+
+    asr: AsrStage
+    llm: LlmStage
+    tts: TtsStage
+    avatar: AvatarStage

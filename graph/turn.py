@@ -1,0 +1,1 @@
+"""One reply as nested streams: sentences -> speech -> face."""
