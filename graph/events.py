@@ -1,9 +1,8 @@
-"""What a turn tells whoever started it, in order."""
+"""What a turn tells whoever started it, in order. A turn that fails raises instead."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployments.errors import AvatarError
 from deployments.types import Transcript
 
 
@@ -77,11 +76,4 @@ class ReplyFinished:
     is_shortened: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TurnFailed:
-    """The turn ended in an error; nothing follows."""
-
-    error: AvatarError
-
-
-TurnEvent = TranscriptUpdated | ReplyDelta | VideoFragment | ReplyFinished | TurnFailed
+TurnEvent = TranscriptUpdated | ReplyDelta | VideoFragment | ReplyFinished
