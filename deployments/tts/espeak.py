@@ -1,0 +1,151 @@
+"""espeak-ng 1.52: formant synthesis in English, Chinese and Spanish, far faster than life.
+
+Library and voice data: the ``espeakng-loader`` package (espeak-ng is GPL-3).
+"""
+
+import queue
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from pydantic import Field
+
+from deployments.config import Settings as BaseSettings
+from deployments.errors import EngineInputError, EngineRuntimeError
+from deployments.tts.blocks import BlockCutter, Cut, Piece
+from deployments.tts.espeak_library import SAMPLE_RATE_HZ, EspeakLibrary, Utterance
+from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities, Voice
+
+
+class _Variant(NamedTuple):
+    """A voice, and espeak's name for it: a language and one of its speaker variants."""
+
+    voice: Voice
+    espeak_name: str
+
+
+# The first of a language is its default.
+_VARIANTS = (
+    _Variant(Voice("en-f", "Annie (American English)", ("en",)), "en-us+Annie"),
+    _Variant(Voice("en-m", "Max (American English)", ("en",)), "en-us+max"),
+    _Variant(Voice("zh-f", "小安 (Mandarin)", ("zh",)), "cmn+Annie"),
+    _Variant(Voice("zh-m", "小马 (Mandarin)", ("zh",)), "cmn+max"),
+    _Variant(Voice("es-f", "Ana (Spanish)", ("es",)), "es+Annie"),
+    _Variant(Voice("es-m", "Max (Spanish)", ("es",)), "es+max"),
+)
+
+
+class EspeakTts:
+    """The espeak-ng engine; safe to step from several threads, which take turns.
+
+    Phonemes are IPA without stress, tone and language marks; a diphthong or affricate is one
+    phoneme, an empty one a pause. A phoneme belongs to the block in which it starts and may end in
+    the next one. Text is spoken as it stands: no SSML, no phoneme codes, no commands.
+    """
+
+    class Settings(BaseSettings):
+        rate_wpm: int = Field(default=165, ge=80, le=450)
+        pitch: int = Field(default=50, ge=0, le=99)  # 50 is the voice's own
+        pitch_range: int = Field(default=50, ge=0, le=99)
+        lead_s: float = Field(default=0.06, ge=0.05, le=0.5)
+        pause_s: float = Field(default=0.35, ge=0.0, le=2.0)
+        block_s: float = Field(default=0.15, ge=0.1, le=0.15)
+        data_path: str | None = None  # a folder espeak-ng-data other than the package's
+
+    capabilities = TtsCapabilities(
+        engine="espeak",
+        languages=("en", "zh", "es"),
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        voices=tuple(variant.voice for variant in _VARIANTS),
+        clones_voices=False,
+    )
+
+    def __init__(self, settings: "EspeakTts.Settings") -> None:
+        self._settings = settings
+        self._cut = Cut(SAMPLE_RATE_HZ, settings.lead_s, settings.pause_s, settings.block_s)
+        self._library = EspeakLibrary(settings.data_path)
+        for index, language in enumerate(self.capabilities.languages):  # reads the dictionaries
+            for _ in self.speak(ReplySentence(index, "1", is_last=True), language, None):
+                pass
+
+    def speak(
+        self, sentence: ReplySentence, language: str, voice: str | None
+    ) -> Iterator[SpeechChunk]:
+        """As ``TtsEngine.speak``. Closing the iterator waits until espeak is idle."""
+        text = _speakable(sentence.text)
+        if not text:
+            raise EngineInputError("there is no text to speak", stage="tts")
+        utterance = Utterance(
+            text=text,
+            voice=_espeak_name(language, voice),
+            rate_wpm=self._settings.rate_wpm,
+            pitch=self._settings.pitch,
+            pitch_range=self._settings.pitch_range,
+        )
+        return self._blocks(sentence, utterance)
+
+    def _blocks(self, sentence: ReplySentence, utterance: Utterance) -> Iterator[SpeechChunk]:
+        cutter = BlockCutter(sentence, self._cut)
+        with closing(_Synthesis(self._library, utterance)) as synthesis:
+            for piece in synthesis.pieces():
+                yield from cutter.push(piece)
+            yield from cutter.finish()
+
+
+class _Synthesis:
+    """espeak speaking one utterance on a thread of its own; ``close`` stops it and waits for it."""
+
+    def __init__(self, library: EspeakLibrary, utterance: Utterance) -> None:
+        self._library = library
+        self._utterance = utterance
+        # Without a limit on purpose: espeak holds the process's lock until it has said the
+        # utterance, so it must never wait for whoever listens. 90 kB per second of speech, at most
+        # one sentence of it. None ends it; an error comes in its place.
+        self._pieces: queue.SimpleQueue[Piece | Exception | None] = queue.SimpleQueue()
+        self._is_wanted = True
+        self._thread = threading.Thread(target=self._run, name="espeak", daemon=True)
+        self._thread.start()
+
+    def pieces(self) -> Iterator[Piece]:
+        while (item := self._pieces.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        self._is_wanted = False
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._library.synthesise(self._utterance, self._pieces.put, lambda: self._is_wanted)
+        except EngineRuntimeError as error:
+            self._pieces.put(error)
+        except Exception as error:
+            text = f"espeak-ng: {type(error).__name__}: {error}"
+            self._pieces.put(EngineRuntimeError(text, stage="tts"))
+        else:
+            self._pieces.put(None)
+
+
+def _espeak_name(language: str, voice: str | None) -> str:
+    speaking = {v.voice.id: v.espeak_name for v in _VARIANTS if language in v.voice.languages}
+    if not speaking:
+        raise EngineInputError(f"espeak does not speak {language!r} here", stage="tts")
+    if voice is None:
+        return next(iter(speaking.values()))
+    if voice not in speaking:
+        known = ", ".join(speaking)
+        raise EngineInputError(
+            f"no voice {voice!r} for {language!r}; there are {known}", stage="tts"
+        )
+    return speaking[voice]
+
+
+def _speakable(text: str) -> str:
+    """The text without what espeak takes for commands (control characters) or cannot be encoded."""
+    return "".join(
+        " " if unicodedata.category(character) in ("Cc", "Cs") else character for character in text
+    ).strip()
