@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -19,10 +19,7 @@ from av.stream import Stream
 
 from deployments.types import Samples, VideoPackets
 
-AnyPacket = Packet[Any]
-
-TAIL_FRAMES = 8
-"""In these frames after the last sound the face comes to rest (the HTTP interface fixes it)."""
+AnyPacket: TypeAlias = "Packet[Any]"
 
 AI_COMMENT = "AI-generated: the face and the voice in this video are synthetic."
 """Goes into the file's metadata, so that a saved answer says what it is."""

@@ -1,11 +1,35 @@
-"""One reply as nested streams: sentences -> speech -> face."""
+"""One reply as nested streams: sentences -> speech -> face.
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+Every stage works while the next one does: each stream is read ahead of its reader by a bounded
+number of items. Nothing here holds a Serve handle; what a stage must remember travels in the call.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from deployments.types import AudioChunk, Message
-from graph.events import TurnEvent
+from deployments.errors import EngineRuntimeError, StageError, UnusableInputError
+from deployments.streams import prefetch, produced
+from deployments.types import (
+    AudioChunk,
+    Message,
+    ReplySentence,
+    SpeechChunk,
+    Transcript,
+)
+from graph.events import (
+    ReplyDelta,
+    ReplyFinished,
+    TranscriptUpdated,
+    TurnEvent,
+)
+from graph.face import Face, Feed, TurnSettings
+from graph.language import detect
+from graph.mux import FragmentedMp4
+from graph.sentences import sentences
 from graph.stages import Stages
+from graph.timeline import StretchPlan, Timeline
+from graph.timing import Now, TurnClock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,22 +54,206 @@ class TurnRequest:
     turn_no: int = 0
 
 
+Emit = Callable[[TurnEvent], Awaitable[None]]
+
+
 def converse(
-    request: TurnRequest, stages: Stages, now: Callable[[], float]
+    request: TurnRequest, stages: Stages, now: Now, settings: TurnSettings | None = None
 ) -> AsyncGenerator[TurnEvent, None]:
-    """A whole turn: the user's speech or text is answered by the face."""
-    raise NotImplementedError
+    """A whole turn: the user's speech or text is answered by the face.
+
+    Yields the transcript, then the reply's text and video as they come, then ``ReplyFinished``.
+    Closing the stream stops every stage.
+
+    Raises:
+        UnusableInputError: ``no_speech``.
+        StageError: a stage failed after its repetitions.
+    """
+
+    async def run(turn: "_Turn") -> None:
+        transcript = await turn.hear()
+        await turn.answer(transcript)
+
+    return _started(run, request, stages, now, settings)
 
 
 def narrate(
-    request: TurnRequest, stages: Stages, now: Callable[[], float]
+    request: TurnRequest, stages: Stages, now: Now, settings: TurnSettings | None = None
 ) -> AsyncGenerator[TurnEvent, None]:
-    """The face speaks ``request.text`` as it stands."""
-    raise NotImplementedError
+    """The face speaks ``request.text`` as it stands. Raises as ``converse`` does."""
+    return _started(_Turn.narrate, request, stages, now, settings)
 
 
 def animate(
-    request: TurnRequest, stages: Stages, now: Callable[[], float]
+    request: TurnRequest, stages: Stages, now: Now, settings: TurnSettings | None = None
 ) -> AsyncGenerator[TurnEvent, None]:
-    """The face moves to ``request.audio``, which is the reply's sound."""
-    raise NotImplementedError
+    """The face moves to ``request.audio``, which is the reply's sound. Raises as ``converse``."""
+    return _started(_Turn.animate, request, stages, now, settings)
+
+
+def _started(
+    run: Callable[["_Turn"], Awaitable[None]],
+    request: TurnRequest,
+    stages: Stages,
+    now: Now,
+    settings: TurnSettings | None,
+) -> AsyncGenerator[TurnEvent, None]:
+    chosen = settings or TurnSettings()
+
+    async def produce(emit: Emit) -> None:
+        await run(_Turn(request, stages, now, chosen, emit))
+
+    return produced(produce, chosen.n_events_ahead)
+
+
+class _Turn:
+    """The state of one turn in progress."""
+
+    def __init__(
+        self,
+        request: TurnRequest,
+        stages: Stages,
+        now: Now,
+        settings: TurnSettings,
+        emit: Emit,
+    ) -> None:
+        self.request, self.stages, self.settings, self.emit = request, stages, settings, emit
+        self.clock = TurnClock(now, request.received_at_s, request.decode_ms)
+        self.user_text = request.text or ""
+        self.spoken_text: list[str] = []
+        self.language = request.language or "en"
+        self.is_shortened = False
+
+    async def hear(self) -> Transcript:
+        """What the user said or typed."""
+        transcript = await self._transcript()
+        self.user_text, self.language = transcript.text, transcript.language
+        await self.emit(TranscriptUpdated(transcript))
+        return transcript
+
+    async def answer(self, transcript: Transcript) -> None:
+        """The language model's reply, spoken and shown."""
+        messages = (*self.request.history, Message("user", transcript.text))
+        await self._show(self._speech(self._whole_sentences(self._deltas(messages))))
+        await self._finish("asr" if self.request.audio else "", "llm", "tts", "avatar")
+
+    async def narrate(self) -> None:
+        """The request's own text, spoken and shown."""
+        text = self.request.text or ""
+        self.language = self.request.language or await self._language_of(text)
+        await self._show(self._speech(self._whole_sentences(self._given(text))))
+        await self._finish("tts", "avatar")
+
+    async def animate(self) -> None:
+        """The request's own sound, shown."""
+        await self._show(self._sound())
+        await self._finish("avatar")
+
+    async def _transcript(self) -> Transcript:
+        if self.request.audio is None:
+            text = self.request.text or ""
+            language = self.request.language or await self._language_of(text)
+            return Transcript(text, True, (), language)
+        self.clock.mark("asr_start")
+        heard = await self.stages.asr.transcribe(self.request.audio, self.request.language)
+        self.clock.mark("asr_end")
+        if not heard.text.strip():
+            text = "No words were understood. Speak closer to the microphone, or type."
+            raise UnusableInputError(text, code="no_speech", stage="asr")
+        return heard
+
+    async def _language_of(self, text: str) -> str:
+        return detect(text, (await self.stages.tts.describe()).languages)
+
+    async def _given(self, text: str) -> AsyncGenerator[str, None]:
+        self.spoken_text.append(text)
+        yield text
+
+    async def _deltas(self, messages: tuple[Message, ...]) -> AsyncGenerator[str, None]:
+        self.clock.mark("llm_start")
+        async with aclosing(self.stages.llm.reply(messages, self.language)) as deltas:
+            async for delta in deltas:
+                self.clock.mark("llm_first_token")
+                self.spoken_text.append(delta)
+                await self.emit(ReplyDelta(delta))
+                yield delta
+        self.clock.mark("llm_end")
+
+    async def _whole_sentences(
+        self, deltas: AsyncGenerator[str, None]
+    ) -> AsyncGenerator[ReplySentence, None]:
+        """The sentences; if the language model is lost midway, those that were whole by then."""
+        whole: list[str] = []
+        try:
+            split = sentences(deltas, self.language, self.request.turn_no)
+            async with aclosing(deltas), aclosing(split):
+                async for sentence in split:
+                    whole.append(sentence.text)
+                    yield sentence
+        except StageError:
+            if not whole:
+                raise
+            self.is_shortened = True
+            self.spoken_text = [" ".join(whole)]
+
+    async def _speech(
+        self, texts: AsyncGenerator[ReplySentence, None]
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        async with aclosing(prefetch(texts, self.settings.n_sentences_ahead)) as ahead:
+            async for sentence in ahead:
+                self.clock.mark("tts_start")
+                spoken = self.stages.tts.speak(sentence, self.language, self.request.voice_id)
+                async with aclosing(spoken) as chunks:
+                    async for chunk in chunks:
+                        self.clock.mark("tts_first_audio")
+                        yield chunk
+
+    async def _sound(self) -> AsyncGenerator[SpeechChunk, None]:
+        if self.request.audio is None:
+            raise UnusableInputError("There is no sound to animate.", code="unsupported_media")
+        yield SpeechChunk(self.request.audio, 0, (), is_last=True, turn_no=self.request.turn_no)
+
+    async def _show(self, speech: AsyncGenerator[SpeechChunk, None]) -> None:
+        ahead = prefetch(speech, self.settings.n_speech_blocks_ahead)
+        async with aclosing(Feed(ahead)) as feed:
+            first = await feed.next(None)
+            if first is None:
+                raise EngineRuntimeError("There was nothing to say.", stage="tts")
+            self.clock.mark("first_audio")
+            await self._face(await self._timeline(first), feed).play()
+
+    def _face(self, timeline: Timeline, feed: Feed) -> Face:
+        self.timeline = timeline
+        mp4 = FragmentedMp4(*self.frame_size, timeline.sample_rate_hz)
+        look_ahead_s = self.request.look_ahead_s
+        avatar = self.stages.avatar
+        return Face(avatar, timeline, feed, mp4, self.clock, look_ahead_s, self.settings, self.emit)
+
+    async def _timeline(self, first: SpeechChunk) -> Timeline:
+        avatar = await self.stages.avatar.describe()
+        self.frame_size = (avatar.width_px, avatar.height_px)
+        plan = StretchPlan(avatar.fps, avatar.context_s, self.settings.stretch_frames)
+        timeline = Timeline(
+            plan,
+            first.audio.sample_rate_hz,
+            self.request.avatar_id,
+            self.request.controls,
+            self.request.turn_no,
+        )
+        timeline.append(first)
+        return timeline
+
+    async def _finish(self, *stages: str) -> None:
+        engines = {
+            name: (await getattr(self.stages, name).describe()).engine for name in stages if name
+        }
+        await self.emit(
+            ReplyFinished(
+                user_text=self.user_text,
+                response_text="".join(self.spoken_text).strip(),
+                language=self.language,
+                timings=self.clock.timings(self.timeline.speech_s),
+                engines=engines,
+                is_shortened=self.is_shortened,
+            )
+        )

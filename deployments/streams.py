@@ -1,0 +1,135 @@
+"""Streams between engines, stages and the graph: stepping, reading ahead, cancelling."""
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterator,
+)
+from concurrent.futures import Executor
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from deployments.errors import AvatarError, EngineRuntimeError
+
+T = TypeVar("T")
+
+_EXHAUSTED: Final = object()
+
+
+class Cancellable(Protocol):
+    """What a Serve handle returns for a stream: leaving it does not stop it, ``cancel`` does."""
+
+    def cancel(self) -> None: ...
+
+
+CancellableT = TypeVar("CancellableT", bound=Cancellable)
+
+
+@asynccontextmanager
+async def cancelling(stream: CancellableT) -> AsyncIterator[CancellableT]:
+    """The stream, stopped at its source however the block is left; harmless when it has ended."""
+    try:
+        yield stream
+    finally:
+        stream.cancel()
+
+
+@contextmanager
+def engine_errors(stage: str) -> Iterator[None]:
+    """Whatever a model's library raises becomes one kind, with its own words in the message."""
+    try:
+        yield
+    except (AvatarError, StopIteration):
+        raise
+    except Exception as error:
+        text = f"the {stage} engine failed: {type(error).__name__}: {error}"
+        raise EngineRuntimeError(text, stage=stage, retryable=True) from error
+
+
+async def from_engine(
+    iterator: Iterator[T], executor: Executor, stage: str
+) -> AsyncGenerator[T, None]:
+    """An engine's blocking iterator, one thread hop per step, so that the replica stays awake.
+
+    When the caller leaves, the iterator is closed on the same thread, after the step in progress.
+
+    Args:
+        iterator: what the engine's verb returned.
+        executor: has one thread, the only one on which this iterator is ever touched.
+        stage: named in errors.
+
+    Raises:
+        AvatarError: as the engine raised it.
+        EngineRuntimeError: for anything else that it raised.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            with engine_errors(stage):
+                item: Any = await loop.run_in_executor(executor, next, iterator, _EXHAUSTED)
+            if item is _EXHAUSTED:
+                return
+            yield item
+    finally:
+        if isinstance(iterator, Generator):
+            executor.submit(iterator.close)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    error: Exception | None
+
+
+async def produced(
+    producer: Callable[[Callable[[T], Awaitable[None]]], Awaitable[None]], size: int
+) -> AsyncGenerator[T, None]:
+    """What a coroutine emits, as a stream; the coroutine runs as a task of its own.
+
+    Args:
+        producer: called with ``emit``, which waits while ``size`` items are unread.
+        size: how many items may wait.
+
+    Raises:
+        Exception: what the producer raised, after the items before it. Closing the stream
+            cancels the producer and waits for its end.
+    """
+    queue: asyncio.Queue[_Item[T] | _End] = asyncio.Queue(maxsize=size)
+
+    async def run() -> None:
+        error: Exception | None = None
+        try:
+            await producer(lambda value: queue.put(_Item(value)))
+        except Exception as raised:
+            error = raised
+        await queue.put(_End(error))
+
+    task = asyncio.create_task(run())
+    try:
+        while isinstance(item := await queue.get(), _Item):
+            yield item.value
+        if item.error is not None:
+            raise item.error
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def prefetch(source: AsyncGenerator[T, None], size: int) -> AsyncGenerator[T, None]:
+    """The same items, but the source works up to ``size`` items ahead of its reader."""
+
+    async def forward(emit: Callable[[T], Awaitable[None]]) -> None:
+        async with aclosing(source):
+            async for item in source:
+                await emit(item)
+
+    return produced(forward, size)
