@@ -5,6 +5,7 @@ flushes exactly where we want it (measured for this project; see the options bel
 container writes before its ``moof`` is the init segment, which only the first fragment needs.
 """
 
+import io
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -152,6 +153,20 @@ class FragmentedMp4:
                 packet.stream = voice
                 container.mux(packet)
         return sink.joined()
+
+
+def silent_mp4(video: Sequence[VideoPackets], width_px: int, height_px: int) -> bytes:
+    """A plain MP4 of the packets, index first, so that a browser can loop it."""
+    sink = io.BytesIO()
+    options = {"movflags": "faststart"}
+    with av.open(sink, "w", format="mp4", options=options) as container:
+        container.metadata["comment"] = AI_COMMENT
+        picture = container.add_mux_stream(
+            "h264", rate=video[0].fps, width=width_px, height=height_px
+        )
+        for part in video:
+            container.mux(_picture_packets(part, picture))
+    return sink.getvalue()
 
 
 def _picture_packets(video: VideoPackets, stream: Stream) -> list[AnyPacket]:

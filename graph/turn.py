@@ -224,7 +224,8 @@ class _Turn:
 
     def _face(self, timeline: Timeline, feed: Feed) -> Face:
         self.timeline = timeline
-        mp4 = FragmentedMp4(*self.frame_size, timeline.sample_rate_hz)
+        width_px, height_px = self.frame_size
+        mp4 = FragmentedMp4(width_px, height_px, timeline.sample_rate_hz)
         look_ahead_s = self.request.look_ahead_s
         avatar = self.stages.avatar
         return Face(avatar, timeline, feed, mp4, self.clock, look_ahead_s, self.settings, self.emit)

@@ -1,0 +1,33 @@
+"""The LLM stage on a replica: one thread for each reply in progress."""
+
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+
+from deployments.config import LlmConfig
+from deployments.llm.engine import LlmEngine
+from deployments.registry import load_engine
+from deployments.streams import from_engine
+from deployments.types import LlmCapabilities, Message
+
+
+class Llm:
+    """Ready when constructed."""
+
+    def __init__(self, config: LlmConfig) -> None:
+        self._engine: LlmEngine = load_engine("llm", config.engine, config.options)
+
+    async def describe(self) -> LlmCapabilities:
+        """What the engine can do."""
+        return self._engine.capabilities
+
+    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+        """The reply's deltas; see ``LlmEngine.reply``."""
+        thread = ThreadPoolExecutor(1, "llm")
+        try:
+            stream = from_engine(self._engine.reply(messages, language), thread, "llm")
+            async with aclosing(stream) as deltas:
+                async for delta in deltas:
+                    yield delta
+        finally:
+            thread.shutdown(wait=False)

@@ -1,0 +1,127 @@
+"""From Serve handles to stages: cancelling, errors back in our own types. Nothing is decided here.
+
+Serve does not stop a stream that its reader leaves, so each one is held in ``cancelling``.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from deployments.errors import AvatarError, EngineRuntimeError, StageOverloadedError
+from deployments.streams import cancelling
+from deployments.types import (
+    AsrCapabilities,
+    AudioChunk,
+    AvatarCapabilities,
+    AvatarCard,
+    Frame,
+    LlmCapabilities,
+    Message,
+    ReplySentence,
+    SpeechChunk,
+    Stretch,
+    Transcript,
+    TtsCapabilities,
+    VideoPackets,
+)
+from graph.stages import Stages
+
+FactsT = TypeVar("FactsT")
+
+
+def from_handles(
+    asr: DeploymentHandle[Any],
+    llm: DeploymentHandle[Any],
+    tts: DeploymentHandle[Any],
+    avatar: DeploymentHandle[Any],
+) -> Stages:
+    """The stages behind the handles."""
+    return Stages(AsrHandle(asr), LlmHandle(llm), TtsHandle(tts), AvatarHandle(avatar))
+
+
+class _Handle(Generic[FactsT]):
+    """Common to all stages; what a stage says of itself is asked once, since it cannot change
+    without a redeployment, which makes new handles."""
+
+    stage: str
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        self._handle = handle
+        self._streaming = handle.options(stream=True)
+        self._facts: FactsT | None = None
+
+    async def describe(self) -> FactsT:
+        if self._facts is None:
+            self._facts = await self._answer("describe")
+        return self._facts
+
+    async def _answer(self, method: str, *args: Any) -> Any:
+        with _our_errors(self.stage):
+            async with cancelling(getattr(self._handle, method).remote(*args)) as response:
+                return await response
+
+    async def _stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
+        with _our_errors(self.stage):
+            async with cancelling(getattr(self._streaming, method).remote(*args)) as items:
+                async for item in items:
+                    yield item
+
+
+class AsrHandle(_Handle[AsrCapabilities]):
+    stage = "asr"
+
+    async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
+        transcript: Transcript = await self._answer("transcribe", audio, language)
+        return transcript
+
+
+class LlmHandle(_Handle[LlmCapabilities]):
+    stage = "llm"
+
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+        return self._stream("reply", messages, language)
+
+
+class TtsHandle(_Handle[TtsCapabilities]):
+    stage = "tts"
+
+    def speak(
+        self, sentence: ReplySentence, language: str, voice: str | None
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        return self._stream("speak", sentence, language, voice)
+
+
+class AvatarHandle(_Handle[AvatarCapabilities]):
+    stage = "avatar"
+
+    async def portraits(self) -> tuple[AvatarCard, ...]:
+        cards: tuple[AvatarCard, ...] = await self._answer("portraits")
+        return cards
+
+    async def still(self, avatar_id: str) -> Frame:
+        frame: Frame = await self._answer("still", avatar_id)
+        return frame
+
+    def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
+        return self._stream("render", stretch)
+
+
+@contextmanager
+def _our_errors(stage: str) -> Iterator[None]:
+    """Serve wraps what a replica raised; a lost replica and a full queue become our types."""
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, AvatarError):
+            raise error.cause from None
+        text = f"the {stage} stage failed: {type(error.cause).__name__}: {error.cause}"
+        raise EngineRuntimeError(text, stage=stage, retryable=True) from None
+    except BackPressureError as error:
+        raise StageOverloadedError(f"the {stage} stage's queue is full", stage=stage) from error
+    except (RayError, RayServeException) as error:
+        text = f"a replica of the {stage} stage was lost: {type(error).__name__}"
+        raise EngineRuntimeError(text, stage=stage, retryable=True) from error
