@@ -1,0 +1,77 @@
+"""A declared fake: says what it is told to, as slowly and as badly as a test wants it."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from deployments import config
+from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.types import LlmCapabilities, Message
+
+_DELTA = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)|\s+$")
+
+
+class FakeLlm:
+    """Replies with a fixed text, or with what the user said."""
+
+    class Settings(config.Settings):
+        """Calls count from 1 over the engine's life.
+
+        ``fail_after_deltas`` says when the failing call fails; alone it makes every call fail.
+        A hanging call says nothing for ``hang_s`` and then fails.
+        """
+
+        rule: Literal["fixed", "echo"] = "fixed"
+        text: str = "Certainly. This is the reply of a fake, and it has two sentences."
+        languages: tuple[str, ...] = ("en", "zh", "es")
+        first_delta_delay_s: float = Field(default=0.0, ge=0)
+        delta_delay_s: float = Field(default=0.0, ge=0)  # before each later delta
+        fail_on_call: int | None = Field(default=None, ge=1)
+        fail_after_deltas: int | None = Field(default=None, ge=0)
+        hang_on_call: int | None = Field(default=None, ge=1)
+        hang_s: float = Field(default=30.0, gt=0)
+        fail_load: bool = False
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.fail_load:
+            raise EngineLoadError("this fake was told not to load", stage="llm")
+        self.capabilities = LlmCapabilities(engine="fake", languages=settings.languages)
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._n_calls = 0
+
+    def reply(self, messages: Sequence[Message], language: str) -> Iterator[str]:
+        """See ``LlmEngine.reply``."""
+        if not messages or messages[-1].role != "user":
+            raise EngineInputError("the dialogue must end with the user's message", stage="llm")
+        if language not in self.capabilities.languages:
+            raise EngineInputError(f"this fake does not know {language!r}", stage="llm")
+        with self._lock:
+            self._n_calls += 1
+            call = self._n_calls
+        text = messages[-1].content if self._settings.rule == "echo" else self._settings.text
+        return self._stream(text, call)
+
+    def _stream(self, text: str, call: int) -> Iterator[str]:
+        settings = self._settings
+        if call == settings.hang_on_call:
+            time.sleep(settings.hang_s)
+            raise EngineRuntimeError(f"call {call} of this fake hung", stage="llm")
+        n_before_failure = self._deltas_before_failure(call)
+        for i, match in enumerate(_DELTA.finditer(text)):
+            if i == n_before_failure:
+                break
+            time.sleep(settings.delta_delay_s if i else settings.first_delta_delay_s)
+            yield match[0]
+        if n_before_failure is not None:
+            raise EngineRuntimeError(f"call {call} of this fake was told to fail", stage="llm")
+
+    def _deltas_before_failure(self, call: int) -> int | None:
+        settings = self._settings
+        if settings.fail_on_call is None:
+            return settings.fail_after_deltas
+        return (settings.fail_after_deltas or 0) if call == settings.fail_on_call else None
