@@ -1,0 +1,89 @@
+"""A turn's events as the three answers of the interface: a video, a JSON object, an SSE stream."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from deployments.errors import EngineRuntimeError
+from graph.events import ReplyDelta, TranscriptUpdated, VideoFragment
+from web.problems import log_failure, problem_of
+from web.services import Services
+from web.streaming import Chunks, LiveResponse, kept_alive
+from web.turns import PlannedTurn, TurnEnded, WebEvent, run
+from web.wire import fragment_json, sse, turn_json
+
+
+def as_video(plan: PlannedTurn, services: Services) -> Response:
+    """``video/mp4``, streamed; what fails before the first fragment is a status."""
+    return LiveResponse(lambda: _video(run(plan, services)), "video/mp4", plan.headers)
+
+
+async def as_json(plan: PlannedTurn, services: Services) -> Response:
+    """The whole turn, once it has ended."""
+    async with aclosing(run(plan, services)) as events:
+        async for event in events:
+            if isinstance(event, TurnEnded):
+                return JSONResponse(_ended_json(event), headers={"Cache-Control": "no-store"})
+    raise EngineRuntimeError("the turn ended without a reply")
+
+
+def as_events(plan: PlannedTurn, services: Services, request_id: str) -> Response:
+    """``text/event-stream``."""
+
+    def make() -> Chunks:
+        events = _server_sent(run(plan, services), request_id)
+        return kept_alive(events, services.settings.sse_keepalive_s)
+
+    return LiveResponse(make, "text/event-stream; charset=utf-8", plan.headers)
+
+
+async def _video(events: AsyncGenerator[WebEvent, None]) -> Chunks:
+    """The MP4; the init segment waits for the first fragment, since it alone shows nothing."""
+    head = b""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, VideoFragment):
+                if event.index == 0:
+                    head = event.data
+                    continue
+                yield head + event.data
+                head = b""
+
+
+async def _server_sent(events: AsyncGenerator[WebEvent, None], request_id: str) -> Chunks:
+    """One chunk per event. What fails once the stream is open is an ``error`` event."""
+    has_begun = False
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield _one(event)
+                has_begun = True
+    except Exception as error:
+        if not has_begun:
+            raise
+        problem = problem_of(error)
+        log_failure(error, problem, request_id)
+        yield sse("error", problem.to_json(request_id))
+
+
+def _one(event: WebEvent) -> bytes:
+    match event:
+        case TranscriptUpdated():
+            heard = event.transcript
+            return sse("transcript", {"text": heard.text, "language": heard.language})
+        case ReplyDelta():
+            return sse("reply", {"text": event.text})
+        case VideoFragment():
+            return sse("video", fragment_json(event))
+        case TurnEnded():
+            return sse("done", _ended_json(event))
+    raise TypeError(f"no server-sent event for {type(event).__name__}")
+
+
+def _ended_json(ended: TurnEnded) -> dict[str, Any]:
+    answer = turn_json(ended.turn)
+    if ended.is_shortened:
+        answer["is_shortened"] = True
+    return answer

@@ -1,0 +1,106 @@
+"""The ASGI application; knows no Ray, so tests and the in-process baseline use it as it is."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deployments.errors import AvatarError
+from graph.language import load_detector
+from web.disconnect import CancelOnDisconnect
+from web.guard import Guard
+from web.health import version
+from web.problems import log_failure, problem_of
+from web.routes import conversation, service
+from web.services import Context, Services
+
+logger = logging.getLogger("avatar.web")
+
+_EXPOSED = ["X-Request-Id", "X-Turn-Id", "X-Session-Id", "Retry-After", "Content-Range"]
+
+
+def create_app(services: Services, page: Path = service.PAGE) -> FastAPI:
+    """Everything under one port. Starts at once: it never waits for a stage.
+
+    Raises:
+        ConfigError: an unreadable file of key hashes.
+    """
+    context = Context.around(services)
+    app = FastAPI(
+        title="Realtime Avatar",
+        version=version(),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda _: _background(services),
+    )
+    app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI reads
+    for router in (
+        service.routes(context),
+        conversation.routes(context),
+        service.page_routes(page),
+    ):
+        app.include_router(router)
+    for kind in (AvatarError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _answer_problem)
+    _add_layers(app, services)
+    return app
+
+
+def _add_layers(app: FastAPI, services: Services) -> None:
+    """From the inside out."""
+    settings = services.settings
+    app.add_middleware(CancelOnDisconnect)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=_EXPOSED,
+        )
+    app.add_middleware(
+        Guard,
+        make_id=services.make_request_id,
+        proxy_sets_request_id=settings.proxy_sets_request_id,
+    )
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    request_id = str(request.state.request_id)
+    problem = problem_of(error)
+    log_failure(error, problem, request_id)
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return problem.response(request_id, headers)
+
+
+@asynccontextmanager
+async def _background(services: Services) -> AsyncIterator[None]:
+    """What goes on beside the requests: warming up, and erasing what has expired."""
+    tasks = [
+        asyncio.create_task(asyncio.to_thread(load_detector)),
+        asyncio.create_task(_sweep(services)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(services.store.close)
+
+
+async def _sweep(services: Services) -> None:
+    while True:
+        await asyncio.sleep(services.settings.sweep_every_s)
+        try:
+            await asyncio.to_thread(services.store.sweep)
+        except OSError as error:  # a full or absent disk is reported by the turns themselves
+            logger.warning("expired turns were not erased: %s", type(error).__name__)

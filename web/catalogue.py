@@ -1,0 +1,97 @@
+"""What the stages can do: asked once each, since every question is a hop, then remembered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from deployments.errors import UnusableInputError
+from deployments.types import (
+    AsrCapabilities,
+    AvatarCapabilities,
+    AvatarCard,
+    LlmCapabilities,
+    TtsCapabilities,
+)
+from graph.stages import Stages
+from web.problems import not_found
+
+T = TypeVar("T")
+
+
+class Catalogue:
+    """Capabilities, faces and voices of the running stages."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._known: dict[str, Any] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def _once(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+        if name not in self._known:
+            async with self._locks.setdefault(name, asyncio.Lock()):
+                if name not in self._known:
+                    self._known[name] = await ask()
+        return cast(T, self._known[name])
+
+    async def asr(self) -> AsrCapabilities:
+        return await self._once("asr", self._stages.asr.describe)
+
+    async def llm(self) -> LlmCapabilities:
+        return await self._once("llm", self._stages.llm.describe)
+
+    async def tts(self) -> TtsCapabilities:
+        return await self._once("tts", self._stages.tts.describe)
+
+    async def avatar(self) -> AvatarCapabilities:
+        return await self._once("avatar", self._stages.avatar.describe)
+
+    async def portraits(self) -> tuple[AvatarCard, ...]:
+        return await self._once("portraits", self._stages.avatar.portraits)
+
+    async def card(self, avatar_id: str | None) -> AvatarCard:
+        """The face with this id, or the default one.
+
+        Raises:
+            ProtocolError: ``not_found``.
+        """
+        cards = await self.portraits()
+        for card in cards:
+            if avatar_id is None or card.id == avatar_id:
+                return card
+        raise not_found("avatar")
+
+    async def check_voice(self, voice_id: str | None, language: str | None) -> None:
+        """Check that a voice exists and, once the language is known, that it speaks it.
+
+        Raises:
+            ProtocolError: ``not_found``.
+            UnusableInputError: ``unsupported_language``.
+        """
+        if voice_id is None:
+            return
+        voice = next((v for v in (await self.tts()).voices if v.id == voice_id), None)
+        if voice is None:
+            raise not_found("voice")
+        if language is not None and language not in voice.languages:
+            raise UnusableInputError(
+                f"the voice {voice_id!r} speaks {', '.join(voice.languages)}, not {language}; "
+                "GET /api/v1/voices lists the others",
+                code="unsupported_language",
+            )
+
+    async def check_controls(self, controls: Mapping[str, float]) -> None:
+        """Check each control against what the avatar engine offers.
+
+        Raises:
+            UnusableInputError: ``invalid_value``.
+        """
+        if not controls:
+            return
+        offered = {c.name: c for c in (await self.avatar()).controls}
+        for name, value in controls.items():
+            if name not in offered:
+                names = ", ".join(offered) or "none"
+                raise UnusableInputError(f"unknown control {name!r}; this avatar has: {names}")
+            low, high = offered[name].minimum, offered[name].maximum
+            if not low <= value <= high:
+                raise UnusableInputError(f"control {name!r} goes from {low:g} to {high:g}")

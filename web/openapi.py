@@ -1,0 +1,96 @@
+"""The documentation of forms and answers that are read and written by hand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+Answer = tuple[str, str]
+"""Media type and what it holds."""
+
+_PROBLEM = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what to do"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+    },
+}
+
+
+def video_answer() -> Answer:
+    return "video/mp4", "fragmented MP4, playable while it arrives"
+
+
+def json_answer(what: str) -> Answer:
+    return "application/json", what
+
+
+def sse_answer() -> Answer:
+    return "text/event-stream", "one event and one line of JSON each"
+
+
+def documented(
+    *,
+    answers: Sequence[Answer],
+    form: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of a route: what it takes, what it answers, and how it fails."""
+    extra: dict[str, Any] = {}
+    if form is not None:
+        extra["requestBody"] = _content("multipart/form-data", form)
+    if body is not None:
+        extra["requestBody"] = _content("application/json", body)
+    content = {media_type: {"schema": _schema_of(media_type)} for media_type, _ in answers}
+    what = "; or ".join(text for _, text in answers)
+    return {
+        "response_model": None,
+        "openapi_extra": {
+            **extra,
+            "responses": {
+                "200": {"description": what, "content": content},
+                "default": {
+                    "description": "a problem (RFC 9457)",
+                    "content": {"application/problem+json": {"schema": _PROBLEM}},
+                },
+            },
+        },
+    }
+
+
+def _schema_of(media_type: str) -> dict[str, Any]:
+    if media_type == "application/json":
+        return {"type": "object"}
+    if media_type.startswith("text/"):
+        return {"type": "string"}
+    return {"type": "string", "format": "binary"}
+
+
+def _content(media_type: str, model: type[BaseModel]) -> dict[str, Any]:
+    schema = _inlined(model.model_json_schema())
+    return {"required": True, "content": {media_type: {"schema": schema}}}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without references, and with "may be absent" instead of "or null"."""
+    definitions = schema.pop("$defs", {})
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return walk(definitions[node["$ref"].rpartition("/")[2]])
+        if "anyOf" in node:
+            options = [option for option in node["anyOf"] if option.get("type") != "null"]
+            rest = {k: v for k, v in node.items() if k not in ("anyOf", "default")}
+            return {**walk(options[0]), **walk(rest)}
+        return {key: walk(value) for key, value in node.items()}
+
+    walked: dict[str, Any] = walk(schema)
+    return walked

@@ -1,0 +1,202 @@
+"""From what a client sent to a turn that may start; every refusal happens here."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
+
+from starlette.requests import Request
+
+from deployments.errors import ProtocolError
+from deployments.types import Message
+from graph.events import TurnEvent
+from graph.language import detect, normalise, require
+from graph.turn import TurnRequest, animate, converse, narrate
+from web.forms import AnimateForm, Controls, ConversationForm, GenerateBody, HistoryLine
+from web.ids import is_id, new_id
+from web.listening import ANIMATE_RATE_HZ, Heard, decoded, hear
+from web.problems import not_found
+from web.services import Context
+from web.turns import PlannedTurn, Verb
+from web.uploads import parse_json, validated
+
+ASSUMED_LANGUAGE = "en"  # of speech, where the ASR engine cannot tell
+
+
+async def plan_conversation(
+    form: ConversationForm, context: Context, received_at_s: float, *, waits_for_all: bool
+) -> PlannedTurn:
+    """A whole turn.
+
+    Raises:
+        ProtocolError, UnusableInputError: as the interface's table says.
+    """
+    services = context.services
+    if (form.audio is None) == (form.text is None):
+        raise ProtocolError("send either `audio` or `text`")
+    history = await history_of(form.session_id, _history(form.history), context)
+    card = await context.catalogue.card(form.avatar)
+    if form.text is not None:
+        check_text(form.text, context)
+    heard: Heard | None = None
+    language = await turn_language(form.language, form.text, context)
+    await context.catalogue.check_voice(form.voice, language)
+    if form.audio is not None:
+        heard = await hear(form.audio, services)
+    request = TurnRequest(
+        audio=heard.audio if heard else None,
+        text=form.text,
+        language=language,
+        avatar_id=card.id,
+        received_at_s=received_at_s,
+        voice_id=form.voice,
+        history=history,
+        look_ahead_s=None if waits_for_all else services.settings.look_ahead_s,
+        decode_ms=heard.decode_ms if heard else None,
+    )
+    return PlannedTurn(
+        turn_id=new_id(),
+        session_id=form.session_id or new_id(),
+        is_new_session=form.session_id is None,
+        request=request,
+        verb=_bound(converse, context),
+    )
+
+
+async def plan_narration(body: GenerateBody, context: Context, received_at_s: float) -> PlannedTurn:
+    """The face speaks a given text. Raises as ``plan_conversation``."""
+    check_text(body.text, context)
+    card = await context.catalogue.card(body.avatar)
+    languages = (await context.catalogue.tts()).languages
+    language = await text_language(body.language, body.text, {"tts": languages})
+    await context.catalogue.check_voice(body.voice, language)
+    await context.catalogue.check_controls(body.controls)
+    request = TurnRequest(
+        audio=None,
+        text=body.text,
+        language=language,
+        avatar_id=card.id,
+        received_at_s=received_at_s,
+        voice_id=body.voice,
+        look_ahead_s=context.services.settings.look_ahead_s,
+        controls=body.controls,
+    )
+    return _unkept(request, _bound(narrate, context))
+
+
+async def plan_animation(form: AnimateForm, context: Context, received_at_s: float) -> PlannedTurn:
+    """The face moves to a given sound. Raises as ``plan_conversation``."""
+    controls = _controls(form.controls)
+    await context.catalogue.check_controls(controls)
+    card = await context.catalogue.card(form.avatar)
+    heard = await decoded(form.audio, ANIMATE_RATE_HZ, context.services)
+    request = TurnRequest(
+        audio=heard.audio,
+        text=None,
+        language=None,
+        avatar_id=card.id,
+        received_at_s=received_at_s,
+        look_ahead_s=context.services.settings.look_ahead_s,
+        decode_ms=heard.decode_ms,
+        controls=controls,
+    )
+    return _unkept(request, _bound(animate, context))
+
+
+async def history_of(
+    session_id: str | None, history: Sequence[Message] | None, context: Context
+) -> tuple[Message, ...]:
+    """What was said before, from the session or from the client.
+
+    Raises:
+        ProtocolError: both were given, or there is no such session.
+    """
+    newest = context.services.settings.max_history_messages
+    if session_id is None:
+        return tuple(history or ())[-newest:]
+    if history is not None:
+        raise ProtocolError("send either `session_id` or `history`: a session has its own")
+    session = None
+    if is_id(session_id):
+        session = await asyncio.to_thread(context.services.store.session, session_id)
+    if session is None:
+        raise not_found("session")
+    return tuple(m for turn in session.turns for m in turn.messages())[-newest:]
+
+
+def check_text(text: str, context: Context) -> None:
+    """Check what is to be said or answered.
+
+    Raises:
+        ProtocolError: ``bad_request`` if there is nothing in it, ``too_large`` if too much.
+    """
+    limit = context.services.settings.max_text_chars
+    if len(text) > limit:
+        raise ProtocolError(f"the text is longer than {limit} characters", code="too_large")
+    if not any(character.isalnum() for character in text):
+        raise ProtocolError("the text has no words")
+
+
+async def turn_language(tag: str | None, text: str | None, context: Context) -> str | None:
+    """The language of a whole turn; ``None`` where the ASR engine will tell.
+
+    Raises:
+        UnusableInputError: ``unsupported_language``.
+    """
+    catalogue = context.catalogue
+    later = {
+        "llm": (await catalogue.llm()).languages,
+        "tts": (await catalogue.tts()).languages,
+    }
+    if text is not None:
+        return await text_language(tag, text, later)
+    asr = await catalogue.asr()
+    if tag is None:
+        return None if asr.detects_language else ASSUMED_LANGUAGE
+    language = normalise(tag)
+    for stage, languages in {"asr": asr.languages, **later}.items():
+        require(language, languages, stage)
+    return language
+
+
+async def text_language(tag: str | None, text: str, stages: dict[str, tuple[str, ...]]) -> str:
+    """The language of a text: as declared, else found among those that every stage can do.
+
+    Raises:
+        UnusableInputError: ``unsupported_language``.
+    """
+    if tag is None:
+        first, *others = stages.values()
+        common = [x for x in first if all(x in languages for languages in others)]
+        return await asyncio.to_thread(detect, text, common)
+    language = normalise(tag)
+    for stage, languages in stages.items():
+        require(language, languages, stage)
+    return language
+
+
+def announce(request: Request, headers: dict[str, str]) -> None:
+    """Have the guard put ``headers`` on whatever is answered from now on, problems too."""
+    request.state.answer_headers = headers
+
+
+def _history(text: str | None) -> tuple[Message, ...] | None:
+    if text is None:
+        return None
+    lines = parse_json(text, "`history`")
+    if not isinstance(lines, list):
+        raise ProtocolError("`history` is not a list")
+    return tuple(validated(HistoryLine, line).message() for line in lines)
+
+
+def _controls(text: str | None) -> Controls:
+    value = {} if text is None else parse_json(text, "`controls`")
+    return validated(GenerateBody, {"text": "-", "controls": value}).controls
+
+
+def _bound(verb: Callable[..., AsyncGenerator[TurnEvent, None]], context: Context) -> Verb:
+    services = context.services
+    return partial(verb, stages=services.stages, now=services.now)
+
+
+def _unkept(request: TurnRequest, verb: Verb) -> PlannedTurn:
+    return PlannedTurn(new_id(), new_id(), True, request, verb, is_kept=False)

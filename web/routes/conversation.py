@@ -1,0 +1,60 @@
+"""A turn: voice in, talking video out."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from web.answers import as_events, as_json, as_video
+from web.forms import ConversationForm
+from web.openapi import documented, json_answer, sse_answer, video_answer
+from web.planning import announce, plan_conversation
+from web.services import Context
+from web.turns import PlannedTurn
+from web.uploads import read_form
+
+ALL_STAGES = ("asr", "llm", "tts", "avatar")
+
+
+def routes(context: Context) -> APIRouter:
+    """``/api/v1/conversation`` and its streaming form."""
+    router = APIRouter(prefix="/api/v1/conversation", tags=["turn"])
+    services = context.services
+
+    async def planned(request: Request, *, waits_for_all: bool) -> PlannedTurn:
+        await context.readiness.require(ALL_STAGES)
+        form = await read_form(request, ConversationForm, services.settings.max_audio_bytes)
+        plan = await plan_conversation(form, context, services.now(), waits_for_all=waits_for_all)
+        announce(request, plan.headers)
+        return plan
+
+    @router.post(
+        "",
+        summary="Ask, and see the answer spoken",
+        **documented(form=ConversationForm, answers=[video_answer(), json_answer("the turn")]),
+    )
+    async def conversation(request: Request) -> Response:
+        waits = wants_json(request)
+        plan = await planned(request, waits_for_all=waits)
+        return await as_json(plan, services) if waits else as_video(plan, services)
+
+    @router.post(
+        "/stream",
+        summary="The same as server-sent events: words and video as they come",
+        **documented(form=ConversationForm, answers=[sse_answer()]),
+    )
+    async def stream(request: Request) -> Response:
+        plan = await planned(request, waits_for_all=False)
+        return as_events(plan, services, str(request.state.request_id))
+
+    return router
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the client asked for the turn as an object rather than as a video."""
+    return accepts(request, "application/json") and not accepts(request, "video/mp4")
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether the client names exactly this type."""
+    parts = request.headers.get("accept", "").lower().split(",")
+    return any(part.partition(";")[0].strip() == media_type for part in parts)

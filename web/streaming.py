@@ -1,0 +1,74 @@
+"""Answers that are sent while they are made."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from web.wire import KEEP_ALIVE
+
+Chunks = AsyncGenerator[bytes, None]
+
+
+class AnswerCutError(Exception):
+    """An answer failed after its status had left; breaking the connection is all that is left."""
+
+
+class LiveResponse(Response):
+    """Status and headers leave with the first chunk, so what fails before it is a proper status.
+
+    ``make`` is called when the answer is sent and its stream is always closed, however the answer
+    ends: closing it is what stops the work for a client that has left.
+    """
+
+    def __init__(
+        self, make: Callable[[], Chunks], media_type: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", **(headers or {})})
+        del self.headers["content-length"]
+        self.headers["content-type"] = media_type
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._make()) as chunks:
+            first = await anext(chunks, b"")
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            try:
+                await _send_body(first, chunks, send)
+            except Exception as error:
+                raise AnswerCutError from error
+
+
+async def _send_body(first: bytes, chunks: Chunks, send: Send) -> None:
+    await send({"type": "http.response.body", "body": first, "more_body": True})
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def kept_alive(chunks: Chunks, period_s: float) -> Chunks:
+    """``chunks`` with a comment line whenever ``period_s`` pass without one."""
+    pending = asyncio.ensure_future(anext(chunks, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({pending}, timeout=period_s)
+            if not done:
+                yield KEEP_ALIVE
+                continue
+            chunk = pending.result()
+            if chunk is None:
+                return
+            yield chunk
+            pending = asyncio.ensure_future(anext(chunks, None))
+    finally:
+        pending.cancel()
+        await asyncio.gather(pending, return_exceptions=True)
+        await chunks.aclose()
