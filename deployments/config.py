@@ -29,8 +29,6 @@ class VadConfig(Settings):
 
     engine: str = "silero"
     options: dict[str, Any] = Field(default_factory=dict)
-    threshold: float = Field(default=0.5, gt=0, lt=1)  # Silero's published default
-    min_speech_s: float = Field(default=0.25, gt=0)  # less than this in all is no speech
 
 
 class AsrConfig(StageConfig):

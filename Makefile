@@ -1,0 +1,58 @@
+# Realtime Avatar. `make help` lists what there is.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --no-deps --require-hashes --no-input --disable-pip-version-check
+
+# The settings of `make serve`, as environment variables or as `make serve PORT=9000`.
+export PROFILE HOST PORT DASHBOARD_PORT DATA_DIR TLS_CERT TLS_KEY API_KEYS_FILE
+
+.DEFAULT_GOAL := help
+.PHONY: help serve install check test bench lock
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@echo; echo 'Settings of serve: PROFILE=embedded HOST=127.0.0.1 PORT=8000 DASHBOARD_PORT=8265 DATA_DIR=var/data'
+	@echo '                   TLS_CERT= TLS_KEY= API_KEYS_FILE=   (profiles: files in cluster/)'
+
+serve: install ## install what is missing, start the graph, print the page's address
+	@exec $(BIN)/python -m graph.launch
+
+install: $(VENV)/.installed
+
+# The stamp is newer than the lock when everything in the lock is there.
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; say which: make serve PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "error: Python's venv module is missing; on Debian: apt install python3-venv"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $$(grep -c == requirements.lock) packages (about 1.2 GB on disk, once) ..."
+	@$(INSTALL) -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
+	@echo "Installing the test tools ..."
+	@$(INSTALL) -q -r requirements-test.lock
+	@touch $@
+
+check: $(VENV)/.installed-test ## ruff, mypy, unit, contract and graph tests: before every commit
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contracts tests/graph
+
+test: check ## all of check, then real Ray Serve and a real browser: what CI runs
+	@tests/page/install_browser.sh
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serve tests/page tests/gpu
+
+bench: $(VENV)/.installed-test ## latency of a turn and speed of each engine on this machine
+	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.turn_latency
+
+lock: ## resolve the locks anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra test -c requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements-test.lock

@@ -1,0 +1,257 @@
+"""Starts Ray and the graph of a profile, says when a turn can be answered, and ends it all again.
+
+Everything runs under a temporary folder and on ports of its own, so that other Ray clusters on the
+machine are neither touched nor joined. Every process inherits a mark in its environment; what is
+left after Ray's own shutdown is found by it and ended, and nothing else is.
+"""
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+
+from deployments.errors import ConfigError
+from graph.preflight import ROOT, LaunchOptions, check_machine, serve_config
+
+MARK = "REALTIME_AVATAR_RUN"
+READY_TIMEOUT_S = 180.0
+OBJECT_STORE_BYTES = 256 * 1024 * 1024  # no raw frame crosses a handle, so little is needed
+
+
+class LaunchError(Exception):
+    """The graph did not come up; the message says why."""
+
+
+def main() -> int:
+    """The command behind ``make serve``."""
+    options = _options()
+    stop = _stop_on_signals()
+    try:
+        config = serve_config(options)
+        check_machine(options)
+        with _run_folder() as folder, _ray(options, folder) as token:
+            address = _address(options)
+            _deploy(config, options.dashboard_port, token)
+            _wait_until_ready(address, options.dashboard_port, token, stop)
+            if not stop.is_set():
+                _say_ready(options, address, folder)
+            stop.wait()
+            print("Stopping ...", flush=True)
+    except (ConfigError, LaunchError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0
+
+
+def _options() -> LaunchOptions:
+    parser = argparse.ArgumentParser(
+        prog="make serve",
+        description="Serve the talking avatar. Each option is also an environment variable "
+        "(PROFILE, HOST, PORT, DASHBOARD_PORT, DATA_DIR, TLS_CERT, TLS_KEY, API_KEYS_FILE).",
+    )
+
+    def add(name: str, default: Any, kind: type, text: str) -> None:
+        variable = name.upper().replace("-", "_")
+        given = os.environ.get(variable) or default
+        parser.add_argument(f"--{name}", default=given, type=kind, help=text)
+
+    add("profile", "embedded", str, "a file in cluster/ without its .yaml (default: embedded)")
+    add("host", "127.0.0.1", str, "address to listen on; beyond loopback keys are required")
+    add("port", "8000", int, "port of the page and the HTTP interface (default: 8000)")
+    add("dashboard-port", "8265", int, "port of the Ray dashboard, loopback only (default: 8265)")
+    add("data-dir", str(ROOT / "var" / "data"), Path, "where sessions and videos are kept")
+    add("tls-cert", None, Path, "certificate (PEM), for https; needs --tls-key")
+    add("tls-key", None, Path, "private key (PEM) of the certificate")
+    add("api-keys-file", None, Path, "SHA-256 of each accepted key, one a line")
+    return LaunchOptions(**vars(parser.parse_args()))
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    return stop
+
+
+@contextlib.contextmanager
+def _run_folder() -> Iterator[Path]:
+    # Short, because Ray's socket paths have a limit.
+    folder = Path(tempfile.mkdtemp(prefix="ra-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ray(options: LaunchOptions, folder: Path) -> Iterator[str]:
+    """A cluster of our own; yields the dashboard's token."""
+    run_id, token = secrets.token_hex(8), secrets.token_hex(32)
+    token_file = folder / "token"
+    token_file.touch(mode=0o600)
+    token_file.write_text(token)
+    python_path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.update(
+        {
+            MARK: run_id,
+            "PYTHONPATH": python_path,
+            "OMP_NUM_THREADS": "1",  # one thread per replica, or two cores fight over themselves
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token_file),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_metrics_report_interval_ms": "2000",
+        }
+    )
+    import ray  # reads the environment when imported
+
+    print("Starting Ray ...", flush=True)
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=options.dashboard_port,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            configure_logging=False,
+            _temp_dir=str(folder / "ray"),
+            _node_ip_address="127.0.0.1",
+        )
+        yield token
+    finally:
+        ray.shutdown()
+        _end_leftovers(run_id)
+
+
+def _deploy(config: dict[str, Any], dashboard_port: int, token: str) -> None:
+    answer = httpx.put(
+        f"http://127.0.0.1:{dashboard_port}/api/serve/applications/",
+        json=config,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
+    )
+    if answer.is_error:
+        raise LaunchError(f"Ray Serve refused the profile: {answer.text.strip()[-800:]}")
+
+
+def _wait_until_ready(address: str, dashboard_port: int, token: str, stop: threading.Event) -> None:
+    """Until a turn can be answered; says what is still loading.
+
+    Raises:
+        LaunchError: a stage failed, or nothing came up in time.
+    """
+    began, said = time.monotonic(), ""
+    while not stop.wait(0.2):
+        waiting = _loading(address)
+        if waiting == "":
+            return
+        _raise_if_failed(dashboard_port, token)
+        if waiting != said:
+            print(f"Loading: {waiting}", flush=True)
+            said = waiting
+        if time.monotonic() - began > READY_TIMEOUT_S:
+            raise LaunchError(f"not ready after {READY_TIMEOUT_S:.0f} s; still loading: {waiting}")
+
+
+def _loading(address: str) -> str:
+    """What is not ready yet, in words; empty when a turn can be answered."""
+    try:
+        health = httpx.get(f"{address}/health", timeout=5, verify=False).json()
+        stages = health["deployments"].items()
+    except (httpx.HTTPError, ValueError, KeyError):
+        return "the ingress"
+    if health["status"] in ("ready", "degraded"):
+        return ""
+    return ", ".join(name for name, stage in stages if stage["status"] != "ready") or "the graph"
+
+
+def _raise_if_failed(dashboard_port: int, token: str) -> None:
+    try:
+        answer = httpx.get(
+            f"http://127.0.0.1:{dashboard_port}/api/serve/applications/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=5,
+        ).json()
+    except (httpx.HTTPError, ValueError):
+        return  # the dashboard is busy; the deadline decides
+    for name, application in answer.get("applications", {}).items():
+        if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
+            raise LaunchError(f"{name} did not start: {_reason(application)}")
+
+
+def _reason(application: dict[str, Any]) -> str:
+    """The line that names the cause, out of Serve's long message."""
+    parts = [application.get("message", "")]
+    parts += [d.get("message", "") for d in application.get("deployments", {}).values()]
+    lines = [line.strip() for part in parts for line in part.splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line and not line.startswith("File")]
+    return named[-1] if named else " ".join(lines)[-400:]
+
+
+def _say_ready(options: LaunchOptions, address: str, folder: Path) -> None:
+    print(
+        f"\nReady.\n"
+        f"  Page       {address}/\n"
+        f"  Interface  {address}/docs\n"
+        f"  Dashboard  http://127.0.0.1:{options.dashboard_port}/  "
+        f"(its token: cat {folder / 'token'})\n"
+        f"  Logs       {folder / 'ray' / 'session_latest' / 'logs' / 'serve'}\n"
+        f"  Stop with Ctrl-C.",
+        flush=True,
+    )
+
+
+def _address(options: LaunchOptions) -> str:
+    scheme = "http" if options.tls_cert is None else "https"
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options.host, options.host)
+    return f"{scheme}://{shown}:{options.port}"
+
+
+def _end_leftovers(run_id: str) -> None:
+    """End what carries this run's mark and outlived Ray's shutdown."""
+    for number, patience_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        until = time.monotonic() + patience_s
+        left = _marked(run_id)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        while left and time.monotonic() < until:
+            time.sleep(0.05)
+            left = _marked(run_id)
+        if not left:
+            return
+
+
+def _marked(run_id: str) -> list[int]:
+    wanted = f"{MARK}={run_id}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            is_ours = wanted in (entry / "environ").read_bytes().split(b"\0")
+            if is_ours and int(entry.name) != os.getpid() and not _is_zombie(entry):
+                found.append(int(entry.name))
+    return found
+
+
+def _is_zombie(entry: Path) -> bool:
+    return (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

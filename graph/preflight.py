@@ -1,0 +1,121 @@
+"""What can be known to fail before anything starts, each as one line that says what to do."""
+
+import ctypes
+import platform
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployments.errors import ConfigError
+from web.settings import check_exposure
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ROOT / "cluster"
+MIN_GLIBC = (2, 34)  # moonshine's wheel
+MIN_FREE_BYTES = 1_000_000_000  # Ray spills and logs; below this it stops working
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """What whoever starts the server may choose."""
+
+    profile: str
+    host: str
+    port: int
+    dashboard_port: int
+    data_dir: Path
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    api_keys_file: Path | None = None
+
+
+def profile_names() -> list[str]:
+    """The profiles there are: one Serve configuration each."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def serve_config(options: LaunchOptions) -> dict[str, Any]:
+    """The profile's Serve configuration with the launch options filled in.
+
+    Raises:
+        ConfigError: no such profile, or a host beyond loopback without keys.
+    """
+    path = PROFILES / f"{options.profile}.yaml"
+    if options.profile not in profile_names():
+        known = ", ".join(profile_names())
+        raise ConfigError(f"unknown profile {options.profile!r}; PROFILE can be: {known}")
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
+    http = config["http_options"]
+    http.update(host=options.host, port=options.port)
+    if options.tls_cert is not None:
+        http.update(ssl_certfile=str(options.tls_cert), ssl_keyfile=str(options.tls_key))
+    ingress = config["applications"][0].setdefault("args", {}).setdefault("ingress", {})
+    ingress.update(host=options.host, data_dir=str(options.data_dir.resolve()))
+    if options.api_keys_file is not None:
+        ingress["api_keys_file"] = str(options.api_keys_file.resolve())
+    keys = ingress.get("api_keys_file")
+    check_exposure(options.host, Path(keys) if keys else None)
+    return config
+
+
+def check_machine(options: LaunchOptions) -> None:
+    """Ports, libraries, files and disk.
+
+    Raises:
+        ConfigError: the first thing that is wrong.
+    """
+    _check_port(options.host, options.port, "PORT")
+    _check_port("127.0.0.1", options.dashboard_port, "DASHBOARD_PORT")
+    if options.port == options.dashboard_port:
+        raise ConfigError(f"PORT and DASHBOARD_PORT are both {options.port}; choose two ports")
+    _check_libraries()
+    _check_tls(options)
+    try:
+        options.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"DATA_DIR={options.data_dir}: {error.strerror}") from None
+    free = shutil.disk_usage(options.data_dir).free
+    if free < MIN_FREE_BYTES:
+        raise ConfigError(
+            f"only {free // 1_000_000} MB are free at DATA_DIR={options.data_dir}; 1000 are needed"
+        )
+
+
+def _check_port(host: str, port: int, name: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                f"choose another: make serve {name}={port + 1}"
+            ) from None
+
+
+def _check_libraries() -> None:
+    if platform.system() != "Linux":
+        return  # other platforms as far as their wheels go; untested
+    libc, version = platform.libc_ver()
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if libc == "glibc" and numbers < MIN_GLIBC:
+        raise ConfigError(f"glibc {version} is too old; 2.34 or newer is needed (Debian 12 has it)")
+    try:
+        ctypes.CDLL("libstdc++.so.6")
+    except OSError:
+        raise ConfigError(
+            "the system library libstdc++.so.6 is missing; on Debian: apt install libstdc++6"
+        ) from None
+
+
+def _check_tls(options: LaunchOptions) -> None:
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise ConfigError("TLS_CERT and TLS_KEY go together; set both or neither")
+    for name, path in (("TLS_CERT", options.tls_cert), ("TLS_KEY", options.tls_key)):
+        if path is not None and not path.is_file():
+            raise ConfigError(f"{name}={path}: no such file")
