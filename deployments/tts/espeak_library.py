@@ -38,6 +38,21 @@ _EVENT_PHONEME = 7
 _MAX_DATA_PATH_BYTES = 120
 
 _STRESS_AND_TONE = str.maketrans("", "", "ˈˌ˥˦˧˨˩")
+# Its Mandarin names that are no IPA.
+_MANDARIN = {
+    "th": "tʰ",
+    "kh": "kʰ",
+    "ph": "pʰ",
+    "tsh": "tsʰ",
+    "tɕh": "tɕʰ",
+    "ts.": "ʈʂ",
+    "ts.h": "ʈʂʰ",
+    "s.": "ʂ",
+    "i.": "ɨ",
+    "i̪": "ɨ",
+    "o-": "ɤ",
+    "onɡ": "ʊŋ",
+}
 
 _LOCK = threading.Lock()
 
@@ -91,7 +106,7 @@ class EspeakLibrary:
 
     def __init__(self, data_path: str | None = None) -> None:
         try:
-            import espeakng_loader  # type: ignore[import-untyped]
+            import espeakng_loader
         except ImportError as error:
             raise EngineLoadError(
                 "espeak-ng is missing; install its extra: pip install 'realtime-avatar[espeak]'",
@@ -223,5 +238,6 @@ def _until_end(events: Any) -> Iterator[Any]:
 
 
 def plain_ipa(name: str) -> str:
-    """espeak's name of a phoneme without stress and tone, which do not show on a face."""
-    return name.translate(_STRESS_AND_TONE)
+    """IPA for espeak's name of a phoneme, without stress and tone: they do not show on a face."""
+    plain = name.translate(_STRESS_AND_TONE)
+    return _MANDARIN.get(plain, plain)
