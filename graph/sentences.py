@@ -119,8 +119,13 @@ def _ends(text: str, language: str) -> list[int]:
         return []
     ends = _segment_ends(text, language)
     if language == "zh":  # its rules do not know "Dr." or "A.B."
-        english = set(_segment_ends(text, "en"))
-        ends = [end for end in ends if end in english or not _LATIN_STOP.search(text, 0, end)]
+        latin = _HAN.sub(" ", text)
+        english = {len(latin[:end].rstrip()) for end in _segment_ends(latin, "en")}
+        ends = [
+            end
+            for end in ends
+            if len(text[:end].rstrip()) in english or not _LATIN_STOP.search(text, 0, end)
+        ]
     return _speakable_ends(text, ends)
 
 

@@ -11,8 +11,27 @@ from deployments.llm.rules.understand import plain
 MAX_TOKENS = 60  # nobody says a longer sum, and the parser's depth stays small
 MAX_DIGITS = 15  # beyond, a float is no longer exact
 
-_SYMBOLS = frozenset({"+", "-", "*", "/", "**", "sqrt", "percent", "(", ")"})
-_BINARY = frozenset({"+", "-", "*", "/", "**", "percent"})
+PYTHON = {
+    "+": "+",
+    "-": "-",
+    "*": "*",
+    "/": "/",
+    "**": "**",
+    "(": "(",
+    ")": ")",
+    "sqrt": "sqrt",
+    "percent": "/ 100 *",
+    "half": "0.5 *",
+    "double": "2 *",
+    "halved": "/ 2",
+    "doubled": "* 2",
+    "squared": "** 2",
+    "cubed": "** 3",
+}
+"""The symbols of a sum, and how Python writes them."""
+
+_PREFIXES = frozenset({"sqrt", "half", "double", "(", "-"})
+_SUFFIXES = frozenset({")", "squared", "cubed", "halved", "doubled"})
 
 
 class _TooBigError(Exception):
@@ -53,16 +72,16 @@ def _sum_in(text: str, grammar: Arithmetic) -> list[str]:
     while found and not _may_end(found[-1]):
         if found.pop() not in grammar.fillers:
             return []
-    complete = len(found) <= MAX_TOKENS and all(_is_number(t) or t in _SYMBOLS for t in found)
+    complete = len(found) <= MAX_TOKENS and all(_is_number(t) or t in PYTHON for t in found)
     return found if complete and _has_operation(found) else []
 
 
 def _may_begin(token: str) -> bool:
-    return _is_number(token) or token in ("sqrt", "(", "-")
+    return _is_number(token) or token in _PREFIXES
 
 
 def _may_end(token: str) -> bool:
-    return _is_number(token) or token == ")"
+    return _is_number(token) or token in _SUFFIXES
 
 
 def _is_number(token: str) -> bool:
@@ -70,7 +89,9 @@ def _is_number(token: str) -> bool:
 
 
 def _has_operation(found: list[str]) -> bool:
-    return any(token in _BINARY for token in found[1:]) or "sqrt" in found
+    """Whether anything is to be reckoned: ``-5`` and ``(5)`` are only numbers."""
+    signs = {"(", ")"} | ({"-"} if found[:1] == ["-"] and found.count("-") == 1 else set())
+    return any(token in PYTHON and token not in signs for token in found)
 
 
 def _value(sum_: list[str]) -> float | complex:
@@ -114,9 +135,7 @@ def _power(base: float, exponent: float) -> float | complex:
     """``base ** exponent`` within ``MAX_DIGITS``: the size is known before it is computed."""
     if isinstance(base, complex) or isinstance(exponent, complex):
         raise _TooBigError
-    if abs(base) > 1 and exponent * math.log10(abs(base)) > MAX_DIGITS:
-        raise _TooBigError
-    if 0 < abs(base) < 1 and -exponent * -math.log10(abs(base)) > MAX_DIGITS:
+    if base and abs(exponent * math.log10(abs(base))) > MAX_DIGITS:
         raise _TooBigError
     result: float | complex = base**exponent
     return result
@@ -127,15 +146,17 @@ def _root(value: float) -> float | complex:
 
 
 def _expression(sum_: list[str]) -> str:
-    """The sum in Python's notation."""
+    """The sum in Python's notation, the operand of a root in brackets."""
     parts: list[str] = []
-    for i, token in enumerate(sum_):
-        if token == "percent":
-            parts.append("/ 100 *")
-        elif i and sum_[i - 1] == "sqrt" and _is_number(token):
-            parts.append(f"({token})")
-        else:
-            parts.append(token)
+    in_root = False
+    for token in sum_:
+        if parts and parts[-1] == "sqrt" and token != "(":
+            parts.append("(")
+            in_root = True
+        parts.append(PYTHON.get(token, token))
+        if in_root and _is_number(token):
+            parts.append(")")
+            in_root = False
     return " ".join(parts)
 
 
@@ -157,13 +178,16 @@ def _spoken(sum_: list[str], locale: str, grammar: Arithmetic) -> str:
     gap = "" if locale == "zh" else " "
     said: list[str] = []
     around = "{}"
-    for token in sum_:
-        word = _number(float(token), locale) if _is_number(token) else token
-        word = around.format(grammar.spoken.get(word, word))
-        around = "{}"
-        if "{}" in word:
-            around = word
-        else:
-            said.append(word)
+    for before, token in zip(["(", *sum_], sum_, strict=False):
+        word = around.format(_word(token, before, locale, grammar))
+        around = word if "{}" in word else "{}"
+        said += [] if "{}" in word else [word]
     text = gap.join(said).replace("( ", "(").replace(" )", ")")
     return text[:1].upper() + text[1:]
+
+
+def _word(token: str, before: str, locale: str, grammar: Arithmetic) -> str:
+    if _is_number(token):
+        return _number(float(token), locale)
+    is_sign = token == "-" and not _may_end(before)
+    return grammar.spoken.get("negative" if is_sign else token, token)

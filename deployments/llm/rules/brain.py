@@ -64,7 +64,8 @@ class RulesLlm:
 
     def _stream(self, text: str) -> Iterator[str]:
         for match in _DELTA.finditer(text):
-            time.sleep(self._delta_delay_s)
+            if self._delta_delay_s:
+                time.sleep(self._delta_delay_s)
             yield match[0]
 
     def _warm_up(self) -> None:

@@ -1,30 +1,20 @@
 """The rules' English."""
 
-from deployments.llm.rules.phrases import Arithmetic, Clock, Intent, Names, Numerals, Phrases
+from deployments.llm.rules.phrases import (
+    Arithmetic,
+    Clock,
+    Intent,
+    Names,
+    Numerals,
+    Phrases,
+    words_of,
+)
 
-_SMALL = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_SMALL = words_of(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen "
+    "fourteen fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = words_of("twenty thirty forty fifty sixty seventy eighty ninety")
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 
 _NUMERALS = Numerals(
@@ -49,85 +39,27 @@ _ARITHMETIC = Arithmetic(
         (r"\b(?:add|adding|sum of|sum up)\b(.+?)\b(?:to|and|with|plus)\b(.+)", r" \1 + \2 "),
         (r"\bdifference (?:between|of)\b(.+?)\band\b(.+)", r" \1 - \2 "),
         (r"\b(?:subtract|take away|take)\b(.+?)\bfrom\b(.+)", r" \2 - \1 "),
+        (r"\bwork out\b", " "),
         (r"\b(?:raised )?to the (?:power of|power)\b|\braised to(?: the)?\b", " ** "),
         (r"\bto the (\w+) power\b", r" ** \1 "),
-        (r"\bsquared\b", " ** 2 "),
-        (r"\bcubed\b", " ** 3 "),
+        (r"\bsquared\b", " squared "),
+        (r"\bcubed\b", " cubed "),
         (r"\b(?:the )?(?:square )?root of\b|\bsqrt\b", " sqrt "),
         (r"(?:\bper ?cent|%) of\b", " percent "),
-        (r"\bhalf of\b", " 1 / 2 * "),
-        (r"\b(?:double|twice)\b", " 2 * "),
+        (r"\bhalf of\b", " half "),
+        (r"\b(?:double|twice)\b", " double "),
         (r"\bdivided by\b|\bdivide by\b|\bover\b", " / "),
         (r"\bmultiplied by\b|\btimes\b|(?<=\d)\s*x\s*(?=\d)", " * "),
         (r"\bplus\b", " + "),
         (r"\bminus\b|\bless\b|\bnegative\b", " - "),
     ),
     fillers=frozenset(
-        [
-            "hey",
-            "hi",
-            "hello",
-            "avatar",
-            "please",
-            "can",
-            "could",
-            "you",
-            "would",
-            "tell",
-            "me",
-            "what",
-            "whats",
-            "is",
-            "are",
-            "the",
-            "result",
-            "of",
-            "answer",
-            "to",
-            "how",
-            "much",
-            "many",
-            "calculate",
-            "compute",
-            "work",
-            "out",
-            "solve",
-            "does",
-            "do",
-            "make",
-            "makes",
-            "equal",
-            "equals",
-            "give",
-            "gives",
-            "and",
-            "so",
-            "then",
-            "now",
-            "ok",
-            "okay",
-            "i",
-            "like",
-            "know",
-            "want",
-            "need",
-            "a",
-            "an",
-            "this",
-            "exactly",
-            "sum",
-            "math",
-            "quick",
-            "quickly",
-            "thanks",
-            "thank",
-            "for",
-            "us",
-            "say",
-            "it",
-            "be",
-            "do",
-        ]
+        words_of(
+            "hey hi hello avatar please can could you would tell me what whats is are the result "
+            "of answer to how much many calculate compute  solve does do make makes equal "
+            "equals give gives and so then now ok okay i like know want need a an this exactly "
+            "sum math quick quickly thanks thank for us say it be do"
+        )
     ),
     spoken={
         "+": "plus",
@@ -137,6 +69,11 @@ _ARITHMETIC = Arithmetic(
         "**": "to the power of",
         "sqrt": "the square root of",
         "percent": "percent of",
+        "negative": "minus",
+        "squared": "squared",
+        "cubed": "cubed",
+        "half": "half of",
+        "double": "twice",
     },
     exact="Let me see. {sum} is {result}.",
     rounded="Let me see. {sum} is about {result}.",
@@ -160,18 +97,25 @@ _INTENTS = {
         r"\bwhat (?:did|have) you (?:just )?(?:say|said)\b",
         r"\b(?:didnt|did not|couldnt|could not) (?:hear|catch|get|understand)\b",
     ),
-    Intent.STORY: (r"\b(?:story|stories|storey|tale|tales)\b",),
-    Intent.JOKE: (r"\b(?:joke|jokes|something funny|make me laugh)\b",),
+    Intent.STORY: (
+        r"(?<!for the )(?<!for that )(?<!for your )\b(?:story|stories|storey|tale|tales)\b",
+    ),
+    Intent.JOKE: (
+        r"(?<!for the )(?<!for that )(?<!for your )"
+        r"\b(?:joke|jokes|something funny|make me laugh)\b",
+    ),
     Intent.FACT: (r"\b(?:fact|facts|something interesting|something new|surprise me)\b",),
     Intent.TIME: (
         r"\bwhat time (?:is it|it is|do you have|is)\b|\bwhat time(?: please| now)?$",
         r"\b(?:whats|what is|tell me|know|have|got|give me|is) (?:the )?(?:current |exact )?time\b"
         r"(?! of| when| to|s)",
+        r"\b(?:time and (?:the )?date|date and (?:the )?time)\b",
         r"\btime is it\b|^(?:the )?time(?: please| now)?$",
     ),
     Intent.DATE: (
         r"\b(?:whats|what is|tell me|know|give me|is) (?:the )?(?:current |todays )?date\b(?! of)",
         r"\b(?:what|which) (?:day|date|month|year)(?: of the (?:week|month))? (?:is|it|are|do)\b",
+        r"\b(?:time and (?:the )?date|date and (?:the )?time)\b",
         r"\bwhats (?:today|the day)\b|\bwhat is (?:today|the day)\b|\btodays date\b",
         r"^(?:and )?(?:the )?date(?: please| today)?$",
     ),
@@ -201,6 +145,10 @@ _INTENTS = {
     Intent.GOODBYE: (
         r"\b(?:good ?bye|bye|see you|see ya|good ?night|farewell|take care|so long)\b",
     ),
+    Intent.AGREED: (
+        r"^(?:(?:ok|okay|yes|yeah|yep|no|nope|sure|fine|alright|all right|great|cool|good|nice|"
+        r"perfect|right|i see) ?)+$",
+    ),
     Intent.GREETING: (
         r"^(?:oh |well |and )?(?:hello|hallo|hullo|hi|hey|hiya|howdy|greetings|"
         r"good (?:morning|afternoon|evening|day))\b",
@@ -211,31 +159,10 @@ _INTENTS = {
 PHRASES = Phrases(
     intents=_INTENTS,
     vocabulary=frozenset(
-        [
-            "story",
-            "stories",
-            "repeat",
-            "again",
-            "joke",
-            "time",
-            "date",
-            "name",
-            "hello",
-            "thanks",
-            "goodbye",
-            "remember",
-            "fact",
-            "what",
-            "tell",
-            "today",
-            "model",
-            "language",
-            "times",
-            "plus",
-            "minus",
-            "divided",
-            "multiplied",
-        ]
+        words_of(
+            "story stories repeat again joke time date name hello thanks goodbye remember fact "
+            "tell today model language times plus minus divided multiplied"
+        )
     ),
     repeat_after=r"(?i)^\W*(?:(?:please|can you|could you|now)\W+)*(?:repeat|say)\s+"
     r"(?:after\s+me|the\s+following)\W+(.+)$",
@@ -246,61 +173,11 @@ PHRASES = Phrases(
         ),
         greeted=(r"(?i:\bi\s*(?:['’]?m|am)|\bthis\s+is)\s+(.+)",),
         no_names=frozenset(
-            [
-                "a",
-                "an",
-                "the",
-                "not",
-                "what",
-                "whats",
-                "who",
-                "how",
-                "that",
-                "this",
-                "it",
-                "is",
-                "was",
-                "my",
-                "your",
-                "our",
-                "in",
-                "on",
-                "at",
-                "from",
-                "to",
-                "so",
-                "very",
-                "really",
-                "just",
-                "fine",
-                "good",
-                "well",
-                "ok",
-                "okay",
-                "here",
-                "back",
-                "back.",
-                "later",
-                "again",
-                "when",
-                "if",
-                "tomorrow",
-                "now",
-                "and",
-                "but",
-                "tired",
-                "happy",
-                "sad",
-                "sorry",
-                "glad",
-                "hungry",
-                "sure",
-                "still",
-                "going",
-                "doing",
-                "too",
-                "long",
-            ]
+            words_of(
+                "a an the not what whats who how that this it is was my your our in on at from to "
+                "so very really just fine good well ok okay here back back. later again when if "
+                "tomorrow now and but tired happy sad sorry glad hungry sure still going doing too long"
+            )
         ),
         particles=frozenset({"de", "del", "la", "van", "von", "der", "da", "dos", "bin", "al"}),
     ),
@@ -331,6 +208,7 @@ PHRASES = Phrases(
         "me with another profile, and then we can talk about anything."
     ),
     how_are_you="Very well, thank you! All my rules are in order. And how can I help you{name}?",
+    agreed="All right. Just ask when you need something.",
     thanks="You're welcome{name}! Is there anything else?",
     goodbye="Goodbye{name}! It was nice talking to you.",
     nothing_heard="Sorry? I did not hear any words.",

@@ -62,7 +62,7 @@ def _han_digits(text: str) -> str:
 
 
 def _han_value(character: str) -> int:
-    return int(unicodedata.numeric(character))
+    return 2 if character == "两" else int(unicodedata.numeric(character))
 
 
 def _han_whole(text: str) -> int:

@@ -21,7 +21,13 @@ class Intent(StrEnum):
     HOW_ARE_YOU = "how_are_you"
     THANKS = "thanks"
     GOODBYE = "goodbye"
+    AGREED = "agreed"
     GREETING = "greeting"
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of ``text``: a long list, written so that it can be read."""
+    return tuple(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,9 @@ class Arithmetic:
     """How sums are asked for and told.
 
     ``rewrites``: (pattern, replacement) in turn, on plain text, until only numbers and the
-    symbols ``+ - * / ** sqrt percent ( )`` stand for the sum. What is left must be ``fillers``,
-    or it was no sum. ``spoken``: how a symbol is said; ``{}`` in it is what the symbol stands
-    before.
+    symbols stand for the sum (``arithmetic.PYTHON`` has them all). What is left must
+    be ``fillers``, or it was no sum. ``spoken``: how a symbol is said; ``{}`` in it is what the
+    symbol stands before.
     """
 
     numerals: Numerals
@@ -107,6 +113,7 @@ class Phrases:
     abilities: str
     connect: str
     how_are_you: str
+    agreed: str
     thanks: str
     goodbye: str
     nothing_heard: str

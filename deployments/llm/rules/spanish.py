@@ -1,40 +1,21 @@
 """The rules' Spanish. Patterns are written without accents, as plain text has none."""
 
-from deployments.llm.rules.phrases import Arithmetic, Clock, Intent, Names, Numerals, Phrases
+from deployments.llm.rules.phrases import (
+    Arithmetic,
+    Clock,
+    Intent,
+    Names,
+    Numerals,
+    Phrases,
+    words_of,
+)
 
-_SMALL = [
-    "cero",
-    "uno",
-    "dos",
-    "tres",
-    "cuatro",
-    "cinco",
-    "seis",
-    "siete",
-    "ocho",
-    "nueve",
-    "diez",
-    "once",
-    "doce",
-    "trece",
-    "catorce",
-    "quince",
-    "dieciseis",
-    "diecisiete",
-    "dieciocho",
-    "diecinueve",
-    "veinte",
-    "veintiuno",
-    "veintidos",
-    "veintitres",
-    "veinticuatro",
-    "veinticinco",
-    "veintiseis",
-    "veintisiete",
-    "veintiocho",
-    "veintinueve",
-]
-_TENS = ["treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+_SMALL = words_of(
+    "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce "
+    "quince dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintidos "
+    "veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve"
+)
+_TENS = words_of("treinta cuarenta cincuenta sesenta setenta ochenta noventa")
 _HUNDREDS = {
     "cien": 100,
     "ciento": 100,
@@ -69,73 +50,24 @@ _ARITHMETIC = Arithmetic(
         (r"\b(?:sumar?|sumame|la suma de)\b(.+?)\b(?:y|mas|con|a)\b(.+)", r" \1 + \2 "),
         (r"\b(?:resta|restar|restale|quita)\b(.+?)\b(?:de|a)\b(.+)", r" \2 - \1 "),
         (r"\belevado a(?: la)?(?: potencia(?: de)?)?\b|\ba la potencia(?: de)?\b", " ** "),
-        (r"\bal cuadrado\b", " ** 2 "),
-        (r"\bal cubo\b", " ** 3 "),
+        (r"\bal cuadrado\b", " squared "),
+        (r"\bal cubo\b", " cubed "),
         (r"\b(?:la )?raiz(?: cuadrada)? de\b|\bsqrt\b", " sqrt "),
         (r"(?:\bpor ciento|%) de\b", " percent "),
-        (r"\b(?:la )?mitad de\b", " 1 / 2 * "),
-        (r"\b(?:el )?doble de\b", " 2 * "),
+        (r"\b(?:la )?mitad de\b", " half "),
+        (r"\b(?:el )?doble de\b", " double "),
         (r"\bdividid[oa] (?:entre|por)\b|\bentre\b", " / "),
         (r"\bmultiplicad[oa] por\b|\bpor\b|\bveces\b|(?<=\d)\s*x\s*(?=\d)", " * "),
         (r"\bmas\b", " + "),
         (r"\bmenos\b", " - "),
     ),
     fillers=frozenset(
-        [
-            "oye",
-            "hola",
-            "avatar",
-            "dime",
-            "di",
-            "puedes",
-            "podrias",
-            "me",
-            "decir",
-            "cuanto",
-            "cuantos",
-            "cuanta",
-            "es",
-            "son",
-            "da",
-            "dan",
-            "que",
-            "cual",
-            "el",
-            "la",
-            "los",
-            "las",
-            "resultado",
-            "de",
-            "calcula",
-            "calcular",
-            "calculame",
-            "haz",
-            "hacer",
-            "cuenta",
-            "suma",
-            "igual",
-            "a",
-            "y",
-            "entonces",
-            "ahora",
-            "bueno",
-            "ok",
-            "vale",
-            "quiero",
-            "saber",
-            "necesito",
-            "resuelve",
-            "gracias",
-            "lo",
-            "un",
-            "una",
-            "hacen",
-            "hace",
-            "seria",
-            "serian",
-            "quanto",
-            "numero",
-        ]
+        words_of(
+            "oye hola avatar dime di puedes podrias me decir cuanto cuantos cuanta es son da dan "
+            "que cual el la los las resultado de calcula calcular calculame haz hacer cuenta suma "
+            "igual a y entonces ahora bueno ok vale quiero saber necesito resuelve gracias lo un "
+            "una hacen hace seria serian quanto numero"
+        )
     ),
     spoken={
         "+": "más",
@@ -145,6 +77,11 @@ _ARITHMETIC = Arithmetic(
         "**": "elevado a",
         "sqrt": "la raíz cuadrada de",
         "percent": "por ciento de",
+        "negative": "menos",
+        "squared": "al cuadrado",
+        "cubed": "al cubo",
+        "half": "la mitad de",
+        "double": "el doble de",
     },
     exact="A ver. {sum} es {result}.",
     rounded="A ver. {sum} es aproximadamente {result}.",
@@ -167,8 +104,14 @@ _INTENTS = {
         r"\bque (?:dijiste|has dicho|acabas de decir)\b",
         r"\bno te (?:oi|oigo|entendi|entiendo|he oido|he entendido)\b",
     ),
-    Intent.STORY: (r"\b(?:cuento|cuentos|historia|historias|relato|fabula)\b",),
-    Intent.JOKE: (r"\b(?:chiste|chistes|broma|hazme reir|algo gracioso|algo divertido)\b",),
+    Intent.STORY: (
+        r"(?<!por el )(?<!por la )(?<!por tu )"
+        r"\b(?:cuento|cuentos|historia|historias|relato|fabula)\b",
+    ),
+    Intent.JOKE: (
+        r"(?<!por el )(?<!por tu )"
+        r"\b(?:chiste|chistes|broma|hazme reir|algo gracioso|algo divertido)\b",
+    ),
     Intent.FACT: (
         r"\b(?:curiosidad|curiosidades|dato|datos|algo interesante|algo curioso|sorprendeme)\b",
         r"\bcuentame algo\b",
@@ -206,6 +149,9 @@ _INTENTS = {
     ),
     Intent.THANKS: (r"\b(?:gracias|te lo agradezco|muy amable)\b",),
     Intent.GOODBYE: (r"\b(?:adios|hasta (?:luego|manana|pronto|la vista)|nos vemos|chao|chau)\b",),
+    Intent.AGREED: (
+        r"^(?:(?:vale|ok|okay|si|no|claro|bueno|bien|muy bien|perfecto|genial|de acuerdo|ya) ?)+$",
+    ),
     Intent.GREETING: (
         r"^(?:muy |oye )?(?:hola|ola|buenas|buenos dias|buen dia|saludos|hey)\b",
         r"\b(?:encantad[oa]|mucho gusto)\b",
@@ -215,26 +161,10 @@ _INTENTS = {
 PHRASES = Phrases(
     intents=_INTENTS,
     vocabulary=frozenset(
-        [
-            "cuento",
-            "historia",
-            "repite",
-            "chiste",
-            "fecha",
-            "hora",
-            "nombre",
-            "gracias",
-            "adios",
-            "recuerdas",
-            "hola",
-            "curiosidad",
-            "modelo",
-            "lenguaje",
-            "menos",
-            "cuanto",
-            "dividido",
-            "multiplicado",
-        ]
+        words_of(
+            "cuento historia repite chiste fecha hora nombre gracias adios recuerdas hola "
+            "curiosidad modelo lenguaje menos cuanto dividido multiplicado"
+        )
     ),
     repeat_after=r"(?i)^\W*(?:(?:por favor|puedes|ahora)\W+)*(?:repite|repita|repetir|di|diga)\s+"
     r"(?:despu[eé]s\s+de\s+m[ií]|conmigo|lo\s+siguiente|esto)\W+(.+)$",
@@ -245,40 +175,10 @@ PHRASES = Phrases(
         ),
         greeted=(r"(?i:\b(?:yo\s+)?soy)\s+(.+)",),
         no_names=frozenset(
-            [
-                "un",
-                "una",
-                "el",
-                "la",
-                "los",
-                "las",
-                "no",
-                "que",
-                "como",
-                "cual",
-                "muy",
-                "bien",
-                "mal",
-                "de",
-                "del",
-                "en",
-                "y",
-                "pero",
-                "yo",
-                "tu",
-                "mi",
-                "ahora",
-                "luego",
-                "mas",
-                "tarde",
-                "manana",
-                "cuando",
-                "si",
-                "nuevo",
-                "aqui",
-                "alli",
-                "asi",
-            ]
+            words_of(
+                "un una el la los las no que como cual muy bien mal de del en y pero yo tu mi "
+                "ahora luego mas tarde manana cuando si nuevo aqui alli asi"
+            )
         ),
         particles=frozenset({"de", "del", "la", "las", "los", "y", "van", "von", "da", "dos"}),
     ),
@@ -305,12 +205,13 @@ PHRASES = Phrases(
         "repetir lo que dije y contarte un cuento, un chiste o una curiosidad."
     ),
     connect=(
-        "Buena idea. El archivo README tiene una sección titulada A real language model. Explica "
+        "Buena idea. El archivo README tiene una sección sobre cómo usar un modelo real. Explica "
         "cómo iniciarme con otro perfil, y entonces podremos hablar de todo."
     ),
     how_are_you=(
         "¡Muy bien, gracias! Todas mis reglas están en orden. ¿En qué puedo ayudarte{name}?"
     ),
+    agreed="Muy bien. Pregunta cuando quieras.",
     thanks="¡De nada{name}! ¿Necesitas algo más?",
     goodbye="¡Adiós{name}! Ha sido un placer hablar contigo.",
     nothing_heard="¿Perdón? No he oído ninguna palabra.",
@@ -318,11 +219,12 @@ PHRASES = Phrases(
     before_story="Con mucho gusto.",
     stories=(
         "En un pueblo de montaña vivía una panadera que hablaba con su horno. Cada noche le "
-        "contaba lo que había visto durante el día, y por la mañana el pan sabía a aquellas historias. "
-        "Había pan de lluvia, pan de feria y pan de primer amor. Un invierno la panadera se quedó "
-        "sin voz, y el pan salió blanco y triste. Entonces los vecinos fueron a su casa, uno tras "
-        "otro, y le contaron sus propias historias al horno. Al amanecer, todo el pueblo olía a "
-        "fiesta. Desde aquel día, en la panadería nadie paga sin contar algo primero.",
+        "contaba lo que había visto durante el día, y por la mañana el pan sabía a aquellas "
+        "historias. Había pan de lluvia, pan de feria y pan de primer amor. Un invierno la "
+        "panadera se quedó sin voz, y el pan salió blanco y triste. Entonces los vecinos fueron "
+        "a su casa, uno tras otro, y le contaron sus propias historias al horno. Al amanecer, "
+        "todo el pueblo olía a fiesta. Desde aquel día, en la panadería nadie paga sin contar "
+        "algo primero.",
         "Un faro viejo se aburría de mirar siempre el mismo mar. Una noche le pidió a la luna que "
         "le enseñara otros lugares. La luna no podía moverlo, pero le prestó su espejo. En él vio "
         "desiertos, bosques y ciudades llenas de ventanas encendidas. El faro miró durante horas y "
@@ -345,8 +247,8 @@ PHRASES = Phrases(
     ),
     unknown=(
         "Eso no lo sé. Soy un pequeño cerebro de demostración, con unas reglas y sin modelo de "
-        "lenguaje. Para hablar de todo, conecta uno de verdad: el README lo explica en la sección "
-        "A real language model. Mientras tanto, pídeme la hora, una cuenta o un cuento.",
+        "lenguaje. Para hablar de todo, conecta uno de verdad: el README explica cómo, en la sección "
+        "sobre un modelo real. Mientras tanto, pídeme la hora, una cuenta o un cuento.",
         "Eso me supera. Mis reglas saben la hora, cuentas, tu nombre, cuentos y chistes. Para lo "
         "demás conecta un modelo de lenguaje de verdad, como explica el README.",
     ),

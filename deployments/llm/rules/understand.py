@@ -14,7 +14,7 @@ from deployments.llm.rules.phrases import Intent, Names, Phrases
 from deployments.types import Message
 
 MAX_NAME_CHARACTERS = 40
-MIN_SIMILARITY = 0.85  # "repet" and "joek" pass; "against" is not "again" (0.83)
+MIN_SIMILARITY = 0.85  # "repet" and "storey" pass; "against" is not "again" (0.83)
 
 _HAN = r"\u3400-\u9fff"
 _SUPERSCRIPTS = str.maketrans({"²": "**2", "³": "**3"})
