@@ -1,0 +1,75 @@
+// The conversation, as it is said. Everything goes in as text, never as markup.
+
+/** One question and its answer on the page. */
+class Exchange {
+  #question;
+  #answer;
+  #scroll;
+
+  constructor(question, answer, scroll) {
+    this.#question = question;
+    this.#answer = answer;
+    this.#scroll = scroll;
+  }
+
+  asked(text, language) {
+    this.#question.classList.remove("waiting");
+    this.#question.textContent = text;
+    if (language) this.#question.lang = language;
+    if (language) this.#answer.lang = language;
+    this.#scroll();
+  }
+
+  answered(delta) {
+    this.#answer.classList.remove("waiting");
+    this.#answer.append(delta);
+    this.#scroll();
+  }
+
+  /** Nothing more will come; `why` says so where it came to a bad end. */
+  close(why = "") {
+    for (const line of [this.#question, this.#answer]) {
+      if (line.classList.contains("waiting")) line.remove();
+    }
+    if (why && this.#answer.isConnected) this.#answer.dataset.ended = why;
+  }
+}
+
+export class Log {
+  #list;
+  #box;
+
+  constructor(box, list) {
+    this.#box = box;
+    this.#list = list;
+  }
+
+  /** A new exchange; a spoken question is not known yet. */
+  begin() {
+    const question = this.#line("user", "You");
+    const answer = this.#line("face", "Face");
+    return new Exchange(question, answer, () => this.#toEnd());
+  }
+
+  clear() {
+    this.#list.replaceChildren();
+  }
+
+  #line(who, name) {
+    const line = document.createElement("li");
+    const said = document.createElement("p");
+    const label = document.createElement("span");
+    line.className = who;
+    label.className = "visually-hidden";
+    label.textContent = `${name}: `;
+    said.className = "waiting";
+    line.append(label, said);
+    this.#list.append(line);
+    this.#toEnd();
+    return said;
+  }
+
+  #toEnd() {
+    this.#box.scrollTop = this.#box.scrollHeight;
+  }
+}

@@ -1,0 +1,77 @@
+// One question from the microphone. The microphone is open only while recording.
+
+import { Problem } from "./problems.js";
+
+export const LIMIT_S = 119.5; // the server takes 120.0, and a recorder stops a little late
+const SHORTEST_S = 0.3; // a double click, not a question
+const TYPES = ["audio/webm;codecs=opus", "audio/mp4", "audio/ogg;codecs=opus"];
+const WANTED = {
+  audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+};
+const CODE_OF_ERROR = {
+  NotAllowedError: "microphone_refused",
+  SecurityError: "microphone_refused",
+  NotFoundError: "microphone_missing",
+  OverconstrainedError: "microphone_missing",
+};
+
+/** A running recording: `stream` for the meter, then `finish()` or `discard()`. */
+class Recording {
+  #recorder;
+  #startedAt = performance.now();
+  #timer;
+  #whole;
+
+  constructor(stream, recorder, onLimit) {
+    this.stream = stream;
+    this.#recorder = recorder;
+    this.#timer = setTimeout(onLimit, LIMIT_S * 1000);
+    const pieces = [];
+    recorder.addEventListener("dataavailable", (event) => pieces.push(event.data));
+    this.#whole = new Promise((resolve) => {
+      recorder.addEventListener("stop", () => resolve(new Blob(pieces, { type: recorder.mimeType })));
+    });
+  }
+
+  get elapsedS() {
+    return (performance.now() - this.#startedAt) / 1000;
+  }
+
+  /** The recorded question. Throws `recorded_nothing` when it cannot hold a word. */
+  async finish() {
+    const lengthS = this.elapsedS;
+    this.discard();
+    const sound = await this.#whole;
+    if (lengthS < SHORTEST_S || sound.size === 0) throw new Problem("recorded_nothing");
+    return sound;
+  }
+
+  /** Closes the microphone. */
+  discard() {
+    clearTimeout(this.#timer);
+    if (this.#recorder.state !== "inactive") this.#recorder.stop();
+    for (const track of this.stream.getTracks()) track.stop();
+  }
+}
+
+/** Opens the microphone and records. `onLimit` is called when no more would be taken. */
+export async function record(onLimit) {
+  if (!window.isSecureContext) throw new Problem("insecure_context");
+  if (!navigator.mediaDevices?.getUserMedia) throw new Problem("recorder_missing");
+  if (!window.MediaRecorder) throw new Problem("recorder_missing");
+  const stream = await open();
+  const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
+  const recorder = new MediaRecorder(stream, mimeType ? { mimeType } : {});
+  const started = new Promise((resolve) => recorder.addEventListener("start", resolve));
+  recorder.start();
+  await started; // what is said before this is lost, so the page must not say "go on" earlier
+  return new Recording(stream, recorder, onLimit);
+}
+
+async function open() {
+  try {
+    return await navigator.mediaDevices.getUserMedia(WANTED);
+  } catch (error) {
+    throw new Problem(CODE_OF_ERROR[error.name] ?? "microphone_busy");
+  }
+}
