@@ -18,8 +18,9 @@ from graph.language import load_detector
 from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
 from web.health import version
+from web.keys import KeyRing, RequireKey, read_hashes
 from web.problems import log_failure, problem_of
-from web.routes import conversation, service
+from web.routes import conversation, docs, faces, service, sessions, stages
 from web.services import Context, Services
 
 logger = logging.getLogger("avatar.web")
@@ -44,7 +45,12 @@ def create_app(services: Services, page: Path = service.PAGE) -> FastAPI:
     app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI reads
     for router in (
         service.routes(context),
+        docs.routes(),
         conversation.routes(context),
+        stages.routes(context),
+        sessions.routes(context),
+        faces.avatar_routes(context),
+        faces.voice_routes(context),
         service.page_routes(page),
     ):
         app.include_router(router)
@@ -58,6 +64,9 @@ def _add_layers(app: FastAPI, services: Services) -> None:
     """From the inside out."""
     settings = services.settings
     app.add_middleware(CancelOnDisconnect)
+    if settings.api_keys_file is not None:
+        keys = KeyRing(read_hashes(settings.api_keys_file), settings.requests_per_minute)
+        app.add_middleware(RequireKey, keys=keys)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -8,6 +8,7 @@ from deployments.types import AudioChunk
 from deployments.vad.engine import VadEngine
 from web.media_in import decode
 from web.services import Services
+from web.settings import IngressSettings
 
 ASR_RATE_HZ = 16_000
 ANIMATE_RATE_HZ = 48_000
@@ -29,10 +30,7 @@ async def hear(data: bytes, services: Services) -> Heard:
         UnusableInputError: ``no_speech``.
     """
     heard = await decoded(data, ASR_RATE_HZ, services)
-    settings = services.settings
-    speaks = await asyncio.to_thread(
-        has_speech, services.vad, heard.audio, settings.speech_threshold, settings.min_speech_s
-    )
+    speaks = await asyncio.to_thread(has_speech, services.vad, heard.audio, services.settings)
     if not speaks:
         raise UnusableInputError(
             "No speech was heard. Speak closer to the microphone, or type.", code="no_speech"
@@ -51,8 +49,8 @@ async def decoded(data: bytes, rate_hz: int, services: Services) -> Heard:
     return Heard(audio, (services.now() - started_s) * 1000)
 
 
-def has_speech(vad: VadEngine, audio: AudioChunk, threshold: float, min_speech_s: float) -> bool:
-    """Whether at least ``min_speech_s`` of ``audio`` are speech; stops listening once they are.
+def has_speech(vad: VadEngine, audio: AudioChunk, settings: IngressSettings) -> bool:
+    """Whether ``settings.min_speech_s`` of ``audio`` are speech; stops listening once they are.
 
     Blocks. ``audio`` has the detector's rate.
     """
@@ -60,8 +58,11 @@ def has_speech(vad: VadEngine, audio: AudioChunk, threshold: float, min_speech_s
     chunk_s = vad.chunk_samples / vad.sample_rate_hz
     speech_s = 0.0
     for start in range(0, len(audio.samples) - vad.chunk_samples + 1, vad.chunk_samples):
-        if speech_s >= min_speech_s:
+        if speech_s >= settings.min_speech_s:
             return True
-        if stream.detect(audio.samples[start : start + vad.chunk_samples]) >= threshold:
+        if (
+            stream.detect(audio.samples[start : start + vad.chunk_samples])
+            >= settings.speech_threshold
+        ):
             speech_s += chunk_s
-    return speech_s >= min_speech_s
+    return speech_s >= settings.min_speech_s

@@ -195,7 +195,7 @@ def _controls(text: str | None) -> Controls:
 
 def _bound(verb: Callable[..., AsyncGenerator[TurnEvent, None]], context: Context) -> Verb:
     services = context.services
-    return partial(verb, stages=services.stages, now=services.now)
+    return partial(verb, stages=services.stages, now=services.now, settings=services.turn)
 
 
 def _unkept(request: TurnRequest, verb: Verb) -> PlannedTurn:

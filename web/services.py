@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deployments.vad.engine import VadEngine
 from graph.events import Timings
+from graph.face import TurnSettings
 from graph.stages import Stages
 from web.catalogue import Catalogue
 from web.faces import Faces
@@ -32,6 +33,7 @@ class Services:
     health: Callable[[], Awaitable[Health]]
     metrics: Callable[[], Awaitable[str]]
     idle_loop: Callable[[str], Awaitable[bytes]]
+    turn: TurnSettings = field(default_factory=TurnSettings)
     now: Callable[[], float] = time.perf_counter
     clock: Callable[[], float] = time.time
     make_request_id: Callable[[], str] = new_id

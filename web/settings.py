@@ -22,14 +22,13 @@ class IngressSettings(Settings):
     retention_s: float = Field(default=3600.0, ge=0)  # 0 keeps nothing
     sweep_every_s: float = Field(default=60.0, gt=0)
     look_ahead_s: float = Field(default=20.0, gt=0)
-    min_speech_s: float = Field(default=0.25, ge=0)  # less speech than this in all is none
     speech_threshold: float = Field(default=0.5, gt=0, lt=1)  # Silero's published default
+    min_speech_s: float = Field(default=0.25, gt=0)  # less than this in all is no speech
     allowed_origins: tuple[str, ...] = ()
     api_keys_file: Path | None = None
     requests_per_minute: int | None = Field(default=None, gt=0)  # of one key
     min_free_disk_bytes: int = Field(default=100_000_000, ge=0)  # below it no turn is accepted
     sse_keepalive_s: float = Field(default=10.0, gt=0)
-    idle_loop_s: float = Field(default=8.0, gt=0)
     proxy_sets_request_id: bool = False  # Serve's proxy adds X-Request-Id to every answer itself
 
 

@@ -1,0 +1,142 @@
+"""Text in, text out, within a session; the same history as a spoken turn."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from deployments.errors import EngineRuntimeError
+from deployments.types import Message
+from graph.events import Timings
+from web.forms import ChatBody
+from web.ids import new_id
+from web.planning import check_text, history_of, text_language
+from web.problems import log_failure, problem_of
+from web.services import Context, Services
+from web.store import Turn
+from web.streaming import Chunks, LiveResponse, kept_alive
+from web.wire import sse, timings_json
+
+logger = logging.getLogger("avatar.web")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedChat:
+    """An exchange that may start."""
+
+    session_id: str
+    is_new_session: bool
+    messages: tuple[Message, ...]
+    language: str
+    engine: str
+    received_at_s: float
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-Session-Id": self.session_id}
+
+
+async def plan_chat(body: ChatBody, context: Context, received_at_s: float) -> PlannedChat:
+    """Check everything that can be checked before the model is asked.
+
+    Raises:
+        ProtocolError, UnusableInputError: as the interface's table says.
+    """
+    check_text(body.message, context)
+    given = None if body.history is None else tuple(line.message() for line in body.history)
+    history = await history_of(body.session_id, given, context)
+    llm = await context.catalogue.llm()
+    return PlannedChat(
+        session_id=body.session_id or new_id(),
+        is_new_session=body.session_id is None,
+        messages=(*history, Message("user", body.message)),
+        language=await text_language(body.language, body.message, {"llm": llm.languages}),
+        engine=llm.engine,
+        received_at_s=received_at_s,
+    )
+
+
+async def as_chat_json(plan: PlannedChat, services: Services) -> Response:
+    """The whole reply, once it has ended."""
+    async with aclosing(_run(plan, services)) as items:
+        async for item in items:
+            if isinstance(item, dict):
+                return JSONResponse(item, headers={"Cache-Control": "no-store"})
+    raise EngineRuntimeError("the reply did not end", stage="llm")
+
+
+def as_chat_events(plan: PlannedChat, services: Services, request_id: str) -> Response:
+    """``delta`` events, then ``done``."""
+    return LiveResponse(
+        lambda: kept_alive(_events(plan, services, request_id), services.settings.sse_keepalive_s),
+        "text/event-stream; charset=utf-8",
+        plan.headers,
+    )
+
+
+async def _events(plan: PlannedChat, services: Services, request_id: str) -> Chunks:
+    has_begun = False
+    try:
+        async with aclosing(_run(plan, services)) as items:
+            async for item in items:
+                is_delta = isinstance(item, str)
+                yield sse("delta", {"text": item}) if is_delta else sse("done", item)
+                has_begun = True
+    except Exception as error:
+        if not has_begun:
+            raise
+        problem = problem_of(error)
+        log_failure(error, problem, request_id)
+        yield sse("error", problem.to_json(request_id))
+
+
+async def _run(plan: PlannedChat, services: Services) -> AsyncGenerator[str | dict[str, Any], None]:
+    """The reply's deltas, then what the interface says about the whole."""
+    started_s = services.now()
+    first_token_s: float | None = None
+    deltas: list[str] = []
+    async with aclosing(services.stages.llm.reply(plan.messages, plan.language)) as reply:
+        async for delta in reply:
+            if first_token_s is None:
+                first_token_s = services.now()
+            deltas.append(delta)
+            yield delta
+    ended_s = services.now()
+    timings = Timings(
+        llm_first_token_ms=None if first_token_s is None else (first_token_s - started_s) * 1000,
+        llm_ms=(ended_s - started_s) * 1000,
+        turn_ms=(ended_s - plan.received_at_s) * 1000,
+    )
+    turn = _turn(plan, "".join(deltas).strip(), timings, services)
+    await _keep(turn, plan, services)
+    yield {
+        "response": turn.response_text,
+        "language": plan.language,
+        "session_id": plan.session_id,
+        "timings": {k: v for k, v in timings_json(timings).items() if v is not None},
+        "engines": dict(turn.engines),
+    }
+
+
+def _turn(plan: PlannedChat, response: str, timings: Timings, services: Services) -> Turn:
+    return Turn(
+        turn_id=new_id(),
+        session_id=plan.session_id,
+        created_at=services.clock(),
+        user_text=plan.messages[-1].content,
+        response_text=response,
+        language=plan.language,
+        timings=timings_json(timings),
+        engines={"llm": plan.engine},
+    )
+
+
+async def _keep(turn: Turn, plan: PlannedChat, services: Services) -> None:
+    try:
+        await asyncio.to_thread(services.store.keep, turn, None, is_new_session=plan.is_new_session)
+    except Exception as error:  # the reply was given, so a full disk costs only the memory of it
+        logger.warning("turn not kept: %s", type(error).__name__)

@@ -1,0 +1,159 @@
+"""The Serve class around the application: the one place of ``web`` that knows Ray."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import httpx
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.config import StageConfig, VadConfig
+from deployments.registry import load_engine
+from graph.face import TurnSettings
+from graph.handles import from_handles
+from graph.idle import idle_loop
+from graph.repeat import with_repeats
+from graph.stages import Stages
+from web.app import create_app
+from web.catalogue import Catalogue
+from web.health import CachedHealth, DeploymentHealth, Health, Status
+from web.metrics import MetricsRelay
+from web.services import Services
+from web.settings import IngressSettings
+from web.sqlite_store import SqliteStore
+
+logger = logging.getLogger("avatar.web")
+
+STAGES = ("asr", "llm", "tts", "avatar")
+_FAILED = {"DEPLOY_FAILED", "UNHEALTHY"}
+
+
+@serve.ingress()
+class Ingress:
+    """One process that answers HTTP. It is up at once and says ``loading`` while stages load.
+
+    Args of the constructor: the whole profile as plain data, and a handle for each stage.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        asr: DeploymentHandle[Any],
+        llm: DeploymentHandle[Any],
+        tts: DeploymentHandle[Any],
+        avatar: DeploymentHandle[Any],
+    ) -> None:
+        self._config = config
+        self._stages = with_repeats(
+            from_handles(asr, llm, tts, avatar),
+            *(StageConfig.model_validate(_general(config[name])) for name in STAGES),
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        given = IngressSettings.model_validate(self._config["ingress"])
+        settings = given.model_copy(update={"proxy_sets_request_id": True})
+        vad = VadConfig.model_validate(self._config["vad"])
+        store = SqliteStore(
+            settings.data_dir,
+            retention_s=settings.retention_s,
+            min_free_bytes=settings.min_free_disk_bytes,
+        )
+        services = Services(
+            stages=self._stages,
+            vad=load_engine("vad", vad.engine, vad.options),
+            store=store,
+            settings=settings,
+            health=_health_source(self._config, self._stages),
+            metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
+            idle_loop=partial(idle_loop, self._stages.avatar),
+            turn=TurnSettings.model_validate(self._config["turn"]),
+        )
+        return create_app(services)
+
+
+def _general(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that all stages have; the others are the deployment's own affair."""
+    return {name: stage[name] for name in StageConfig.model_fields if name in stage}
+
+
+def _health_source(config: Mapping[str, Any], stages: Stages) -> Callable[[], Awaitable[Health]]:
+    engines = {name: str(config[name]["engine"]) for name in STAGES}
+    application = serve.get_replica_context().app_name
+    source = _ServeHealth(application, engines, Catalogue(stages))
+    return CachedHealth(source, now=time.monotonic)
+
+
+class _ServeHealth:
+    """What Serve's controller says about the stages, with their languages once these are known."""
+
+    def __init__(self, application: str, engines: Mapping[str, str], catalogue: Catalogue) -> None:
+        self._application = application
+        self._engines = engines
+        self._catalogue = catalogue
+        self._languages: dict[str, tuple[str, ...]] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def __call__(self) -> Health:
+        found = await asyncio.to_thread(_deployments, self._application)
+        return Health({name: self._one(name, found.get(name, ("loading", 0))) for name in STAGES})
+
+    def _one(self, name: str, found: tuple[Status, int]) -> DeploymentHealth:
+        status, n_replicas = found
+        if status == "ready" and n_replicas:
+            self._ask_languages(name)
+        return DeploymentHealth(
+            status, self._engines[name], n_replicas, self._languages.get(name, ())
+        )
+
+    def _ask_languages(self, name: str) -> None:
+        """Once, beside the answer: a stage that hangs must not hang the health check."""
+        if name == "avatar" or name in self._asking:
+            return
+        self._asking[name] = asyncio.create_task(self._learn_languages(name))
+
+    async def _learn_languages(self, name: str) -> None:
+        ask: dict[str, Callable[[], Awaitable[Any]]] = {
+            "asr": self._catalogue.asr,
+            "llm": self._catalogue.llm,
+            "tts": self._catalogue.tts,
+        }
+        try:
+            self._languages[name] = tuple((await ask[name]()).languages)
+        except Exception as error:  # the stage went away meanwhile: the next check asks again
+            logger.info("languages of %s unknown: %s", name, type(error).__name__)
+            del self._asking[name]
+
+
+def _deployments(application: str) -> dict[str, tuple[Status, int]]:
+    """Blocks. Status and running replicas of every deployment of the application."""
+    overview = serve.status().applications.get(application)
+    if overview is None:
+        return {}
+    return {
+        name: _judged(str(d.status.value), dict(d.replica_states))
+        for name, d in overview.deployments.items()
+    }
+
+
+def _judged(status: str, replicas: Mapping[Any, int]) -> tuple[Status, int]:
+    """One running replica can answer, whatever the others do; so can a stage scaled to zero."""
+    by_state = {getattr(state, "value", str(state)): n for state, n in replicas.items()}
+    n_running = by_state.get("RUNNING", 0)
+    if n_running or (status == "HEALTHY" and not any(by_state.values())):
+        return "ready", n_running
+    return ("failed" if status in _FAILED else "loading"), 0
+
+
+def _export_addresses() -> list[str]:
+    """Blocks. Where each living node exports its metrics."""
+    return [
+        f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"] and node.get("MetricsExportPort")
+    ]

@@ -1,0 +1,82 @@
+"""Avatars and voices: what is built in can be listed and looked at."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from deployments.errors import ProtocolError
+from web.openapi import documented, json_answer
+from web.problems import RefusedError, not_found
+from web.ranges import bytes_answer
+from web.services import Context
+from web.wire import avatar_json, voice_json
+
+
+def avatar_routes(context: Context) -> APIRouter:
+    """``/api/v1/avatars``."""
+    router = APIRouter(prefix="/api/v1/avatars", tags=["avatars"])
+    catalogue = context.catalogue
+
+    @router.get("", summary="The faces", **documented(answers=[json_answer("a list of faces")]))
+    async def avatars() -> Response:
+        await context.readiness.require(("avatar",))
+        facts = await catalogue.avatar()
+        return JSONResponse([avatar_json(card, facts) for card in await catalogue.portraits()])
+
+    @router.post("", summary="Not yet: a face of your own", **documented(answers=[]))
+    async def add_avatar() -> Response:
+        raise RefusedError("This profile cannot take new faces.", code="not_supported")
+
+    @router.delete("/{avatar_id}", summary="What is built in stays", **documented(answers=[]))
+    async def delete_avatar(avatar_id: str) -> Response:
+        await context.readiness.require(("avatar",))
+        await catalogue.card(avatar_id)
+        raise ProtocolError("This face is built in and cannot be deleted.", code="forbidden")
+
+    @router.head("/{avatar_id}/thumbnail", include_in_schema=False)
+    @router.get(
+        "/{avatar_id}/thumbnail",
+        summary="The face at rest",
+        **documented(answers=[("image/webp", "a picture")]),
+    )
+    async def thumbnail(request: Request, avatar_id: str) -> Response:
+        await context.readiness.require(("avatar",))
+        card = await catalogue.card(avatar_id)
+        return bytes_answer(request, await context.faces.thumbnail(card.id), "image/webp")
+
+    @router.head("/{avatar_id}/idle", include_in_schema=False)
+    @router.get(
+        "/{avatar_id}/idle",
+        summary="The silent face, in a loop",
+        **documented(answers=[("video/mp4", "a few seconds that can be repeated")]),
+    )
+    async def idle(request: Request, avatar_id: str) -> Response:
+        await context.readiness.require(("avatar",))
+        card = await catalogue.card(avatar_id)
+        return bytes_answer(request, await context.faces.idle(card.id), "video/mp4")
+
+    return router
+
+
+def voice_routes(context: Context) -> APIRouter:
+    """``/api/v1/voices``."""
+    router = APIRouter(prefix="/api/v1/voices", tags=["voices"])
+    catalogue = context.catalogue
+
+    @router.get("", summary="The voices", **documented(answers=[json_answer("a list of voices")]))
+    async def voices() -> Response:
+        await context.readiness.require(("tts",))
+        return JSONResponse([voice_json(voice) for voice in (await catalogue.tts()).voices])
+
+    @router.post("", summary="Not yet: a voice of your own", **documented(answers=[]))
+    async def add_voice() -> Response:
+        raise RefusedError("This profile cannot copy a voice.", code="not_supported")
+
+    @router.delete("/{voice_id}", summary="What is built in stays", **documented(answers=[]))
+    async def delete_voice(voice_id: str) -> Response:
+        await context.readiness.require(("tts",))
+        if voice_id not in {voice.id for voice in (await catalogue.tts()).voices}:
+            raise not_found("voice")
+        raise ProtocolError("This voice is built in and cannot be deleted.", code="forbidden")
+
+    return router
