@@ -1,0 +1,109 @@
+"""Who may import whom: the house rules, checked by reading the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("deployments", "graph", "web")
+STAGES = {"vad", "asr", "llm", "tts", "avatar"}
+# The launcher and its checks put the graph together with the ingress, as graph/app.py does.
+COMPOSERS = {"graph.app", "graph.launch", "graph.preflight"}
+MAY_IMPORT_RAY = {"graph.app", "graph.launch", "graph.handles", "graph.metrics", "web.ingress"}
+MODEL_PACKAGES = {
+    "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
+}  # fmt: skip
+
+
+def sources() -> list[Path]:
+    return sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {full_name(node.module, alias.name) for alias in node.names}
+    return found
+
+
+def full_name(module: str, name: str) -> str:
+    """``from package import module`` imports the module, not only the package."""
+    folder = ROOT.joinpath(*module.split("."))
+    is_module = (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()
+    return f"{module}.{name}" if is_module else module
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports_of(path) if name.split(".")[0] in PARTS}
+
+
+def is_allowed(module: str, imported: str) -> bool:
+    parts, target = module.split("."), imported.split(".")
+    shared = target[:2] in (["deployments", "types"], ["deployments", "errors"])
+    if module in COMPOSERS:
+        return True
+    if module in ("deployments.types", "deployments.errors"):
+        return False
+    if module in ("deployments.config", "deployments.registry", "deployments.streams"):
+        return shared or imported == "deployments.config"
+    if parts[0] == "deployments" and parts[1] in STAGES:
+        own = target[:2] == parts[:2]
+        if parts[-1] == "deployment":
+            return own or shared or target[1] in ("config", "registry", "streams")
+        return (own and target[-1] != "deployment") or shared or imported == "deployments.config"
+    if parts[0] == "graph":
+        common = target[0] == "deployments" and target[1] in (
+            "types", "errors", "config", "streams",
+        )  # fmt: skip
+        return common or (target[0] == "graph" and imported not in COMPOSERS)
+    common = target[0] == "deployments" and target[1] in (
+        "types", "errors", "config", "registry", "streams",
+    )  # fmt: skip
+    return (
+        common
+        or target[0] == "web"
+        or target[:2] == ["deployments", "vad"]
+        or (target[0] == "graph" and imported not in COMPOSERS)
+    )
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_a_module_imports_only_what_the_house_allows(path: Path) -> None:
+    module = module_of(path)
+    if module == "deployments.registry":  # names its engines as text, imports them on first use
+        assert ours(path) == {"deployments.errors"}
+        return
+    assert {name for name in ours(path) if not is_allowed(module, name)} == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_ray_is_imported_in_few_places(path: Path) -> None:
+    module = module_of(path)
+    if module in MAY_IMPORT_RAY or module.endswith(".deployment"):
+        return
+    assert {name for name in imports_of(path) if name.split(".")[0] == "ray"} == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_model_packages_are_never_imported_at_module_top(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    top = {
+        name.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+    }
+    assert top & MODEL_PACKAGES == set()

@@ -1,0 +1,144 @@
+"""Streams: stepping engines off the loop, reading ahead, and stopping midway."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+
+import pytest
+
+from deployments.errors import EngineInputError, EngineRuntimeError
+from deployments.streams import cancelling, from_engine, prefetch, produced
+
+
+async def numbers(n: int) -> AsyncGenerator[int, None]:
+    for i in range(n):
+        yield i
+
+
+async def test_an_engines_items_come_in_order_from_its_own_thread() -> None:
+    threads = set()
+
+    def engine() -> Iterator[int]:
+        for i in range(5):
+            threads.add(threading.current_thread())
+            yield i
+
+    with ThreadPoolExecutor(1) as thread:
+        items = [item async for item in from_engine(engine(), thread, "tts")]
+    assert items == [0, 1, 2, 3, 4]
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+async def test_a_blocking_engine_leaves_the_loop_awake() -> None:
+    gate = threading.Event()
+
+    def engine() -> Iterator[int]:
+        gate.wait(5)
+        yield 1
+
+    with ThreadPoolExecutor(1) as thread:
+        stream = from_engine(engine(), thread, "tts")
+        first = asyncio.create_task(anext(stream))
+        began = time.monotonic()
+        await asyncio.sleep(0)
+        assert time.monotonic() - began < 1
+        gate.set()
+        assert await first == 1
+        await stream.aclose()
+
+
+async def test_leaving_midway_closes_the_engines_generator() -> None:
+    closed = threading.Event()
+
+    def engine() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    with ThreadPoolExecutor(1) as thread:
+        async with aclosing(from_engine(engine(), thread, "tts")) as stream:
+            assert await anext(stream) == 1
+        assert await asyncio.to_thread(closed.wait, 5)
+
+
+async def test_an_engines_own_error_passes_and_any_other_becomes_a_runtime_error() -> None:
+    def ours() -> Iterator[int]:
+        raise EngineInputError("empty text", stage="tts")
+        yield
+
+    def foreign() -> Iterator[int]:
+        raise KeyError("weights")
+        yield
+
+    with ThreadPoolExecutor(1) as thread:
+        with pytest.raises(EngineInputError, match="empty text"):
+            await anext(from_engine(ours(), thread, "tts"))
+        with pytest.raises(EngineRuntimeError, match="tts engine failed: KeyError: 'weights'"):
+            await anext(from_engine(foreign(), thread, "tts"))
+
+
+async def test_prefetch_gives_the_same_items() -> None:
+    assert [i async for i in prefetch(numbers(10), 3)] == list(range(10))
+
+
+async def test_prefetch_works_ahead_by_its_size_and_no_further() -> None:
+    made = []
+
+    async def source() -> AsyncGenerator[int, None]:
+        for i in range(10):
+            made.append(i)
+            yield i
+
+    async with aclosing(prefetch(source(), 3)) as stream:
+        assert await anext(stream) == 0
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert made == [0, 1, 2, 3, 4]  # one read, three queued, one in hand
+
+
+async def test_an_error_comes_after_the_items_before_it() -> None:
+    async def source() -> AsyncGenerator[int, None]:
+        yield 1
+        raise ValueError("no more")
+
+    stream = prefetch(source(), 2)
+    assert await anext(stream) == 1
+    with pytest.raises(ValueError, match="no more"):
+        await anext(stream)
+
+
+async def test_closing_a_produced_stream_cancels_its_producer() -> None:
+    ended = asyncio.Event()
+
+    async def producer(emit: Callable[[int], Awaitable[None]]) -> None:
+        try:
+            await emit(1)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with aclosing(produced(producer, 1)) as stream:
+        assert await anext(stream) == 1
+    assert ended.is_set()
+
+
+async def test_cancelling_cancels_however_the_block_is_left() -> None:
+    class Response:
+        n_cancels = 0
+
+        def cancel(self) -> None:
+            self.n_cancels += 1
+
+    left, failed = Response(), Response()
+    async with cancelling(left):
+        pass
+    with pytest.raises(ValueError, match="x"):
+        async with cancelling(failed):
+            raise ValueError("x")
+    assert (left.n_cancels, failed.n_cancels) == (1, 1)
