@@ -1,0 +1,141 @@
+"""A face of flat colours with declared cost and declared failures."""
+
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from pydantic import Field
+
+from deployments.avatar.engine import DrawRequest, PortraitSource
+from deployments.config import Settings
+from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.types import AvatarCapabilities, ControlRange, Frame, Motion, Stretch
+
+_STATE = struct.Struct("<4sI")
+_MAGIC = b"FAK1"
+_GAIN = ControlRange("gain", 0.0, 2.0, 1.0)
+_HUES = np.array([(60, 0, 0), (0, 60, 0), (0, 0, 60)], dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class FakePortrait:
+    """All that the fake keeps of a picture: which colour it paints."""
+
+    id: str
+    hue: int
+
+
+class FakeAvatar:
+    """Obeys the whole contract of ``AvatarEngine`` at a cost that its settings declare.
+
+    Motion is (n, 2): loudness of the frame's sound times the gain, and the frame number since the
+    face was at rest. A frame's brightness shows the first, its hue the portrait, and a bar whose
+    height counts frames shows the second.
+    """
+
+    class Settings(Settings):
+        """What the fake costs and how it fails; calls of ``draw`` count from 1."""
+
+        width_px: int = Field(default=64, ge=16, multiple_of=2)
+        height_px: int = Field(default=96, ge=16, multiple_of=2)
+        fps: int = Field(default=25, ge=1)
+        context_s: float = Field(default=0.0, ge=0)
+        batch: int = Field(default=8, ge=1)
+        load_s: float = Field(default=0.0, ge=0)
+        first_delay_s: float = Field(default=0.0, ge=0)
+        latency_per_frame_s: float = Field(default=0.0, ge=0)
+        fail_on_load: bool = False
+        fail_on_call: int | None = Field(default=None, ge=1)
+        hang_on_call: int | None = Field(default=None, ge=1)
+        hang_s: float = Field(default=60.0, ge=0)
+
+    def __init__(self, settings: Settings) -> None:
+        time.sleep(settings.load_s)
+        if settings.fail_on_load:
+            raise EngineLoadError("the fake was told not to load", stage="avatar")
+        self._settings = settings
+        self._n_calls = 0
+        self.capabilities = AvatarCapabilities(
+            engine="fake",
+            width_px=settings.width_px,
+            height_px=settings.height_px,
+            fps=settings.fps,
+            context_s=settings.context_s,
+            batch=settings.batch,
+            controls=(_GAIN,),
+        )
+
+    def prepare(self, source: PortraitSource) -> FakePortrait:
+        """Any picture will do."""
+        return FakePortrait(source.id, int(source.image.sum()) % len(_HUES))
+
+    def move(self, portrait: FakePortrait, stretch: Stretch) -> tuple[Motion, bytes]:
+        """The loudness of each frame's own sound; the state is the frame counter.
+
+        Raises:
+            EngineInputError: a foreign state, an unknown control, or one out of range.
+        """
+        gain = _gain(stretch.controls)
+        first = _counter(stretch.motion_state)
+        loud = _loudness(stretch, self._settings.fps) * gain
+        counter = np.arange(first, first + stretch.n_frames, dtype=np.float32)
+        motion = np.stack([loud, counter], axis=1).astype(np.float32)
+        n_rest = min(stretch.n_rest_frames, stretch.n_frames)
+        if not n_rest:
+            return motion, _STATE.pack(_MAGIC, first + stretch.n_frames)
+        motion[-n_rest:] *= np.linspace(1, 0, n_rest + 1, dtype=np.float32)[1:, None]
+        return motion, _STATE.pack(_MAGIC, 0)
+
+    def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+        """One flat frame each.
+
+        Raises:
+            EngineRuntimeError: this is the call that was declared to fail.
+        """
+        self._n_calls += 1
+        if self._n_calls == self._settings.hang_on_call:
+            time.sleep(self._settings.hang_s)
+        if self._n_calls == self._settings.fail_on_call:
+            raise EngineRuntimeError("the fake was told to fail", stage="avatar")
+        first_delay_s = self._settings.first_delay_s if self._n_calls == 1 else 0.0
+        time.sleep(first_delay_s + self._settings.latency_per_frame_s * len(requests))
+        return [self._paint(request) for request in requests]
+
+    def _paint(self, request: DrawRequest[FakePortrait]) -> Frame:
+        loud, counter = (float(value) for value in request.motion)
+        height, width = self._settings.height_px, self._settings.width_px
+        frame = np.empty((height, width, 3), dtype=np.uint8)
+        frame[:] = _HUES[request.portrait.hue] + np.uint8(min(max(loud, 0.0), 1.0) * 150)
+        bar = height - 1 - int(counter) % height
+        frame[bar:, : width // 8] = 255
+        return frame
+
+
+def _gain(controls: Mapping[str, float]) -> float:
+    unknown = set(controls) - {_GAIN.name}
+    if unknown:
+        raise EngineInputError(f"unknown controls: {sorted(unknown)}", stage="avatar")
+    gain = controls.get(_GAIN.name, _GAIN.default)
+    if not _GAIN.minimum <= gain <= _GAIN.maximum:
+        raise EngineInputError(f"gain {gain} is outside 0..2", stage="avatar")
+    return gain
+
+
+def _counter(state: bytes | None) -> int:
+    if state is None:
+        return 0
+    if len(state) != _STATE.size or not state.startswith(_MAGIC):
+        raise EngineInputError("a motion state of another engine or version", stage="avatar")
+    return int(_STATE.unpack(state)[1])
+
+
+def _loudness(stretch: Stretch, fps: int) -> Motion:
+    """(n_frames,) float32 root mean square of each frame's sound; silence where there is none."""
+    rate = stretch.audio.sample_rate_hz
+    edges = [round(i * rate / fps) for i in range(stretch.n_frames + 1)]
+    parts = [stretch.audio.samples[a:b] for a, b in pairwise(edges)]
+    levels = [float(np.sqrt(np.mean(part**2))) if len(part) else 0.0 for part in parts]
+    return np.array(levels, dtype=np.float32)

@@ -1,0 +1,55 @@
+"""The faces that come with the project.
+
+Each is three files in ``portraits/``: ``<id>.png``, ``<id>.json`` and nothing else is needed to
+show it. ``portraits/paint.py`` is the source that painted them: an original character, nobody's
+photograph.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from deployments.avatar.engine import PortraitSource
+from deployments.errors import EngineLoadError
+
+_FOLDER = Path(__file__).parent / "portraits"
+_IDS = ("mira",)  # the first is the default face
+
+
+def builtin_portraits() -> tuple[PortraitSource, ...]:
+    """The built-in faces, the default one first; their landmarks are exact, since painted.
+
+    Raises:
+        EngineLoadError: the installation lacks their files.
+    """
+    return tuple(_read(portrait_id) for portrait_id in _IDS)
+
+
+def _read(portrait_id: str) -> PortraitSource:
+    image = cv2.imread(str(_FOLDER / f"{portrait_id}.png"), cv2.IMREAD_COLOR)
+    if image is None:
+        raise EngineLoadError(f"built-in portrait {portrait_id!r} is missing", stage="avatar")
+    facts = _facts(portrait_id)
+    landmarks = np.array(facts["landmarks"], dtype=np.float32)
+    return PortraitSource(
+        id=portrait_id,
+        name=facts["name"],
+        image=np.asarray(image, dtype=np.uint8),
+        landmarks=landmarks,
+        layout=facts["layout"],
+    )
+
+
+def _facts(portrait_id: str) -> Mapping[str, Any]:
+    try:
+        text = (_FOLDER / f"{portrait_id}.json").read_text(encoding="utf-8")
+    except OSError as error:
+        raise EngineLoadError(
+            f"built-in portrait {portrait_id!r} lacks its landmarks", stage="avatar"
+        ) from error
+    facts: Mapping[str, Any] = json.loads(text)
+    return facts

@@ -1,0 +1,169 @@
+"""Eyes: the gaze shifts what lies between the lids; a blink lays a lid of skin over it.
+
+A blink by warping alone smears the lashes over the eye, so each phase of the lid is painted once
+for each portrait, from the skin above the eye, and only laid over the frame's eye.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.avatar.warp2d import mesh
+from deployments.avatar.warp2d.pixels import blurred, remap
+from deployments.types import Frame
+
+N_PHASES = 16
+_GAZE_X = 0.085  # of the eye's width: how far the iris moves at full gaze
+_GAZE_Y = 0.055
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eye:
+    """One eye in the source picture; ``lids[0]`` is open.
+
+    ``rest``: (rows, cols, 3) the picture there. ``opening``: (rows, cols, 1) 0..1 between the
+    lids. ``lids``: for each phase the lid's premultiplied colour (rows, cols, 3) and what it
+    leaves of the eye (rows, cols, 1).
+    """
+
+    x: int
+    y: int
+    rest: NDArray[np.float32]
+    opening: NDArray[np.float32]
+    identity: NDArray[np.float32]
+    shift: NDArray[np.float32]
+    lids: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+
+    def draw_on(self, picture: Frame, shut: float, gaze_x: float, gaze_y: float) -> None:
+        """Overwrite this eye's part of ``picture``."""
+        rows, cols = self.rest.shape[:2]
+        eye = self.rest
+        if abs(gaze_x) > 0.01 or abs(gaze_y) > 0.01:
+            where = self.identity - self.shift * np.array((gaze_x, gaze_y), dtype=np.float32)
+            looking = remap(self.rest, where)
+            eye = eye + (looking - eye) * self.opening
+        # The upper lid follows the eye down.
+        phase = round(min(max(shut, 0.16 * gaze_y, 0.0), 1.0) * (N_PHASES - 1))
+        if phase:
+            colour, left = self.lids[phase]
+            eye = eye * left + colour
+        picture[self.y : self.y + rows, self.x : self.x + cols] = eye
+
+
+def find_eyes(
+    image: Frame, landmarks: NDArray[np.float64], layout: Mapping[str, Any]
+) -> tuple[Eye, Eye]:
+    """Both eyes of ``image``; ``landmarks`` are in its pixels."""
+    lid = layout.get("lid_color_bgr")
+    left, right = (
+        _eye(image, landmarks, upper, lower, lid)
+        for upper, lower in zip(mesh.EYE_UPPER, mesh.EYE_LOWER, strict=True)
+    )
+    return left, right
+
+
+def _eye(
+    image: Frame,
+    landmarks: NDArray[np.float64],
+    upper_ids: tuple[int, ...],
+    lower_ids: tuple[int, ...],
+    lid_color: list[float] | None,
+) -> Eye:
+    upper, lower = landmarks[list(upper_ids)], landmarks[list(lower_ids)]
+    width = float(np.linalg.norm(upper[-1] - upper[0]))
+    above, below = np.array((0.22, 0.42)) * width, np.array((0.22, 0.22)) * width
+    x0, y0 = np.maximum(np.floor(upper.min(axis=0) - above).astype(int), 0)
+    x1, y1 = np.ceil(lower.max(axis=0) + below).astype(int)
+    rest = image[y0:y1, x0:x1].astype(np.float32)
+    rows, cols = rest.shape[:2]
+    origin = np.array((x0, y0))
+    columns = np.arange(cols) + x0
+    top = _curve(upper, columns) - y0
+    bottom = _curve(lower, columns) - y0
+    identity = np.stack(np.meshgrid(np.arange(cols), np.arange(rows)), axis=-1).astype(np.float32)
+    contour = np.concatenate([upper, lower[::-1]]) - origin
+    return Eye(
+        x=int(x0),
+        y=int(y0),
+        rest=rest,
+        opening=_fill(contour, rows, cols),
+        identity=identity,
+        shift=_gaze_shift(identity, contour, width),
+        lids=tuple(
+            _lid(rest, top, bottom, upper - origin, width, phase / (N_PHASES - 1), lid_color)
+            for phase in range(N_PHASES)
+        ),
+    )
+
+
+def _curve(points: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The lid's y at each column, by a parabola-like smooth fit through the landmarks."""
+    order = np.argsort(points[:, 0])
+    x, y = points[order].T
+    middle, half = (x[0] + x[-1]) / 2, (x[-1] - x[0]) / 2
+    fit = np.polynomial.Polynomial.fit((x - middle) / half, y, 4)
+    return np.asarray(fit(np.clip((columns - middle) / half, -1, 1)))
+
+
+def _fill(contour: NDArray[np.float64], rows: int, cols: int) -> NDArray[np.float32]:
+    mask = np.zeros((rows, cols), np.uint8)
+    cv2.fillPoly(mask, [np.round(contour * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    soft = blurred(mask, 1.0)
+    return (soft.astype(np.float32) / 255)[..., None]
+
+
+def _gaze_shift(
+    identity: NDArray[np.float32], contour: NDArray[np.float64], width: float
+) -> NDArray[np.float32]:
+    """(rows, cols, 2) pixels moved at full gaze: the iris wholly, the corners not at all."""
+    centre_x = (contour[:, 0].min() + contour[:, 0].max()) / 2
+    t = np.clip(np.abs(identity[..., 0] - centre_x) / (0.5 * width), 0, 1)
+    moved = np.clip((1 - t) / 0.5, 0, 1)
+    moved = moved * moved * (3 - 2 * moved)
+    shift: NDArray[np.float32] = moved[..., None] * np.array((_GAZE_X, _GAZE_Y), dtype=np.float32) * width
+    return shift.astype(np.float32)
+
+
+def _lid(
+    rest: NDArray[np.float32],
+    top: NDArray[np.float64],
+    bottom: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    width: float,
+    shut: float,
+    lid_color: list[float] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One phase: premultiplied colour of the lid, and what is left of what lies under it."""
+    rows, cols = rest.shape[:2]
+    lash = 0.085 * width  # the dark edge keeps its thickness while the skin above is stretched
+    reach = 0.26 * width  # the skin that unfolds, up to the crease
+    y = np.arange(rows, dtype=np.float64)[:, None]
+    x = np.broadcast_to(np.arange(cols, dtype=np.float64), (rows, cols))
+    edge = top + shut * (bottom + 0.02 * width - top)
+    fold = top - reach
+    # Skin: rows between the fold and the lashes come from the strip above the open eye.
+    skin_part = np.clip((y - fold) / np.maximum(edge - lash - fold, 1e-3), 0, 1)
+    skin_y = fold + skin_part * (reach - lash * 1.35)
+    lash_y = top + (y - edge)
+    smooth = blurred(rest, 0.02 * width)
+    skin = remap(smooth, np.dstack([x, skin_y]))
+    lashes = remap(rest, np.dstack([x, lash_y]))
+    t = np.clip((y - (edge - lash)) / (0.35 * lash), 0, 1)[..., None]
+    # A closed lid is a ball under skin: light on its middle, darker towards the lashes.
+    along = (x - (upper[0, 0] + upper[-1, 0]) / 2) / (0.5 * width)
+    ball = np.exp(-((along / 0.8) ** 2) - ((skin_part - 0.45) / 0.4) ** 2)
+    if lid_color is not None:
+        tint = np.array(lid_color, dtype=np.float64)
+        skin = skin + (tint - skin) * (0.55 * shut * np.clip(skin_part * 1.6, 0, 1))[..., None]
+    skin = skin * (1 + shut * (0.05 * ball - 0.07 * skin_part**3))[..., None]
+    colour = skin + (lashes - skin) * t
+    inside = (np.abs(along) < 1.06).astype(np.float64) * np.clip(
+        (1.06 - np.abs(along)) / 0.08, 0, 1
+    )
+    alpha = np.clip(edge - y + 0.5, 0, 1) * np.clip((y - fold) / (0.3 * reach), 0, 1) * inside
+    alpha = alpha * min(1.0, shut * 8)
+    return (colour * alpha[..., None]).astype(np.float32), (1 - alpha[..., None]).astype(np.float32)
