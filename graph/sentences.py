@@ -26,7 +26,6 @@ HAN_COLUMNS = 3
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WHOLE_WORD = re.compile(r"[\u3400-\u9fff]|[^\W_][^\w'’]")
 _STOP = re.compile(r"[.!?。！？…]")
-_ENDED = re.compile(r"[.!?。！？…][\"'”’」』»)\]）】]*\s*\Z")
 _OPENED = re.compile(r"(?:\A|(?<=\s))[\"'“‘«「『(\[（【¿¡]+\s*\Z")
 _LATIN_STOP = re.compile(r"[A-Za-z]\.\s*\Z")
 _CLAUSE = re.compile(r"[,;:](?=\s)|[，、；：]|—+|–(?=\s)")
@@ -81,10 +80,10 @@ class _Splitter:
 
     def finish(self, whole_only: bool = False) -> list[ReplySentence]:
         """What is left once the stream has ended; ``whole_only`` drops an unfinished sentence."""
-        ends = _ends(self._text, self._language)
-        if whole_only and not _ENDED.search(self._text):
+        if whole_only:  # what a following name would not belong to was whole ("Dr." was not)
+            ends = _ends(f"{self._text} Smith", self._language)
             self._text = self._text[: ends[-1] if ends else 0]
-            ends = ends[:-1]
+        ends = _ends(self._text, self._language)
         sentences = []
         taken = 0
         for end in ends:

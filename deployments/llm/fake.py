@@ -60,7 +60,7 @@ class FakeLlm:
         settings = self._settings
         if call == settings.hang_on_call:
             time.sleep(settings.hang_s)
-            raise EngineRuntimeError(f"call {call} of this fake hung", stage="llm")
+            raise EngineRuntimeError("this fake hung", stage="llm", retryable=True)
         n_before_failure = self._deltas_before_failure(call)
         for i, match in enumerate(_DELTA.finditer(text)):
             if i == n_before_failure:
@@ -68,7 +68,7 @@ class FakeLlm:
             time.sleep(settings.delta_delay_s if i else settings.first_delta_delay_s)
             yield match[0]
         if n_before_failure is not None:
-            raise EngineRuntimeError(f"call {call} of this fake was told to fail", stage="llm")
+            raise EngineRuntimeError("this fake was told to fail", stage="llm", retryable=True)
 
     def _deltas_before_failure(self, call: int) -> int | None:
         settings = self._settings

@@ -171,7 +171,7 @@ def _number(value: float, locale: str) -> str:
 
     # Without the groups' separators, which speech synthesisers read in ways of their own.
     decimal = Decimal(str(value))
-    return format_decimal(decimal, "0.####################", locale=locale)
+    return format_decimal(decimal, "0.##########", locale=locale)
 
 
 def _spoken(sum_: list[str], locale: str, grammar: Arithmetic) -> str:

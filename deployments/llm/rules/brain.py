@@ -60,10 +60,10 @@ class RulesLlm:
             raise EngineInputError("the dialogue must end with the user's message", stage="llm")
         if language not in LANGUAGES:
             raise EngineInputError(f"the rules do not know the language {language!r}", stage="llm")
-        return self._stream(_Dialogue(messages, language, self._now()).answer())
+        return self._stream(_Dialogue(messages, language, self._now()))
 
-    def _stream(self, text: str) -> Iterator[str]:
-        for match in _DELTA.finditer(text):
+    def _stream(self, dialogue: "_Dialogue") -> Iterator[str]:
+        for match in _DELTA.finditer(dialogue.answer()):
             if self._delta_delay_s:
                 time.sleep(self._delta_delay_s)
             yield match[0]

@@ -165,7 +165,7 @@ PHRASES = Phrases(
         )
     ),
     repeat_after=r"(?i)^\W*(?:(?:please|can you|could you|now)\W+)*(?:repeat|say)\s+"
-    r"(?:after\s+me|the\s+following)\W+(.+)$",
+    r"(?:after\s+me|the\s+following)[\s:,.\"“]+(.+)$",
     names=Names(
         told=(
             r"(?i:\bmy\s+name\s*(?:['’]?s|\s+is)|\bi(?:['’]?m| am)\s+called|"
@@ -176,7 +176,7 @@ PHRASES = Phrases(
             words_of(
                 "a an the not what whats who how that this it is was my your our in on at from to "
                 "so very really just fine good well ok okay here back back. later again when if "
-                "tomorrow now and but tired happy sad sorry glad hungry sure still going doing too long"
+                "tomorrow now and but tired happy sad sorry glad hungry sure still going too"
             )
         ),
         particles=frozenset({"de", "del", "la", "van", "von", "der", "da", "dos", "bin", "al"}),

@@ -76,7 +76,10 @@ def _han_whole(text: str) -> int:
         elif value < 10_000:
             section += (digit or 1) * value  # 十五 is fifteen
             digit = 0
-        else:
+        elif value == 10_000:
+            total += (section + digit) * value
+            section = digit = 0
+        else:  # 万亿 is a million millions
             total = (total + section + digit) * value
             section = digit = 0
     return total + section + digit

@@ -167,10 +167,10 @@ PHRASES = Phrases(
         )
     ),
     repeat_after=r"(?i)^\W*(?:(?:por favor|puedes|ahora)\W+)*(?:repite|repita|repetir|di|diga)\s+"
-    r"(?:despu[eé]s\s+de\s+m[ií]|conmigo|lo\s+siguiente|esto)\W+(.+)$",
+    r"(?:despu[eé]s\s+de\s+m[ií]|conmigo|lo\s+siguiente|esto)[\s:,.\"“«]+(.+)$",
     names=Names(
         told=(
-            r"(?i:(?<!c[oó]mo )\bme\s+llamo|\bmi\s+nombre\s+es|\b(?:puedes\s+)?"
+            r"(?i:(?<!c[oó]mo )(?<!no )\bme\s+llamo|\bmi\s+nombre\s+es|\b(?:puedes\s+)?"
             r"(?:ll[aá]mame|llamarme))\s+(.+)",
         ),
         greeted=(r"(?i:\b(?:yo\s+)?soy)\s+(.+)",),
@@ -247,8 +247,8 @@ PHRASES = Phrases(
     ),
     unknown=(
         "Eso no lo sé. Soy un pequeño cerebro de demostración, con unas reglas y sin modelo de "
-        "lenguaje. Para hablar de todo, conecta uno de verdad: el README explica cómo, en la sección "
-        "sobre un modelo real. Mientras tanto, pídeme la hora, una cuenta o un cuento.",
+        "lenguaje. Para hablar de todo, conecta uno de verdad: el README explica cómo, en la "
+        "sección sobre un modelo real. Mientras tanto, pídeme la hora, una cuenta o un cuento.",
         "Eso me supera. Mis reglas saben la hora, cuentas, tu nombre, cuentos y chistes. Para lo "
         "demás conecta un modelo de lenguaje de verdad, como explica el README.",
     ),

@@ -104,7 +104,7 @@ def _name_at_start(text: str, names: Names) -> str:
         return "" if starts_badly else match[1]
     taken: list[str] = []
     for word in re.split(r"[,.!?;:，。！？；：]", text, maxsplit=1)[0].split():
-        belongs = _goes_on(taken, word, names) if taken else word.lower() not in names.no_names
+        belongs = _goes_on(taken, word, names) if taken else words(word) not in names.no_names
         if not belongs or not _NAME_WORD.fullmatch(word):
             break
         taken.append(word)
