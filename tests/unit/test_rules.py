@@ -39,6 +39,8 @@ def is_unknown(language: str, text: str) -> bool:
         ("en", "what can you do", "abilities"),
         ("en", "Help!", "abilities"),
         ("en", "how do i connect a real language model", "connect"),
+        ("en", "How do my connectorial language model?", "connect"),
+        ("en", "are you a language model", "identity"),
         ("en", "hey how are you doing", "how_are_you"),
         ("en", "Thank you very much.", "thanks"),
         ("en", "thanks for the story", "thanks"),

@@ -29,6 +29,8 @@ def reckoned(language: str, text: str) -> str:
         ("multiply 3 by 4", "3 times 4 is 12"),
         ("subtract 3 from 10", "10 minus 3 is 7"),
         ("what is the sum of two and three", "2 plus 3 is 5"),
+        ("what is to plus two", "2 plus 2 is 4"),
+        ("What is fifty-minus eight?", "50 minus 8 is 42"),
         ("two and two", "2 plus 2 is 4"),
         ("minus five plus eight", "Minus 5 plus 8 is 3"),
         ("(2 + 3) * 4", "(2 plus 3) times 4 is 20"),

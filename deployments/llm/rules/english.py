@@ -31,6 +31,9 @@ _NUMERALS = Numerals(
 _ARITHMETIC = Arithmetic(
     numerals=_NUMERALS,
     rewrites=(
+        # As recognisers hear them.
+        (r"\b(?:to|too)(?= (?:plus|minus|times|divided by|to the power|squared|cubed)\b)", "2"),
+        (r"\bfor(?= (?:plus|minus|times|divided by|to the power|squared|cubed)\b)", "4"),
         (
             r"\b(?:multiply|product of|multiplying)\b(.+?)\b(?:by|and|with|times)\b(.+)",
             r" \1 * \2 ",
@@ -122,7 +125,7 @@ _INTENTS = {
     Intent.CONNECT: (
         r"\b(?:connect|use|install|add|plug in|switch to|set up|get)\b"
         r".*\b(?:model|llm|gemini|gpt|chatgpt|brain)\b",
-        r"\b(?:real|better|smarter|other|large) (?:language )?(?:model|brain)\b",
+        r"\b(?:real|better|smarter|other|large|language) (?:language )?(?:model|brain)\b",
     ),
     Intent.IDENTITY: (
         r"\b(?:who|what) (?:are|re) you\b(?! (?:doing|up|going))|\bwho is this\b",
