@@ -1,8 +1,18 @@
 """Voice activity detection: where in the sound somebody speaks."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
-from deployments.types import Samples
+import numpy as np
+
+from deployments.resample import resampled
+from deployments.types import AudioChunk, Samples
+
+# Speech once begun goes on while the probability stays above the threshold less this.
+# Source: the ``neg_threshold`` default of Silero's own utilities.
+_HYSTERESIS = 0.15
+_MIN_RUN_S = 0.09  # shorter runs are clicks and knocks, not syllables
+_SLICE_S = 4.0  # resampled at a time, so that a long recording costs only what is listened to
 
 
 class VadStream(Protocol):
@@ -26,3 +36,43 @@ class VadEngine(Protocol):
     def open(self) -> VadStream:
         """A detector that has heard nothing yet."""
         ...
+
+
+def speech_seconds(
+    engine: VadEngine, audio: AudioChunk, threshold: float, enough_s: float
+) -> float:
+    """How many seconds of ``audio`` are speech; stops listening once ``enough_s`` were heard.
+
+    Args:
+        audio: mono, any rate.
+        threshold: the probability from which a chunk begins a run of speech. The run goes on
+            while it stays within 0.15 below, and counts once it is 0.09 s long.
+        enough_s: no more than this has to be known.
+    """
+    stream = engine.open()
+    chunk_s = engine.chunk_samples / engine.sample_rate_hz
+    heard_s = run_s = 0.0
+    for chunk in _chunks(audio, engine.sample_rate_hz, engine.chunk_samples):
+        limit = threshold - _HYSTERESIS if run_s else threshold
+        if stream.detect(chunk) >= limit:
+            run_s += chunk_s
+            if run_s >= _MIN_RUN_S and heard_s + run_s >= enough_s:
+                return heard_s + run_s
+        else:
+            heard_s += run_s if run_s >= _MIN_RUN_S else 0.0
+            run_s = 0.0
+    return heard_s + (run_s if run_s >= _MIN_RUN_S else 0.0)
+
+
+def _chunks(audio: AudioChunk, sample_rate_hz: int, n: int) -> Iterator[Samples]:
+    """The sound at the detector's rate in its chunks, the last one filled up with silence."""
+    rest: Samples = np.zeros(0, np.float32)
+    n_slice = round(_SLICE_S * audio.sample_rate_hz)
+    for start in range(0, len(audio.samples), n_slice):
+        part = AudioChunk(audio.samples[start : start + n_slice], audio.sample_rate_hz)
+        rest = np.concatenate([rest, resampled(part, sample_rate_hz).samples])
+        n_whole = len(rest) - len(rest) % n
+        yield from rest[:n_whole].reshape(-1, n)
+        rest = rest[n_whole:]
+    if len(rest):
+        yield np.concatenate([rest, np.zeros(n - len(rest), np.float32)])

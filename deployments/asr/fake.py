@@ -1,0 +1,81 @@
+"""A declared fake: hears what it is told to, as slowly and as badly as a test wants it."""
+
+import threading
+import time
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from deployments.config import Settings as BaseSettings
+from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.types import AsrCapabilities, AudioChunk, Transcript, Word
+
+_INAUDIBLE = 1e-3
+
+
+class FakeAsr:
+    """Hears a fixed text, or says how long the sound was; nothing in silence.
+
+    Words share the sound's duration evenly.
+    """
+
+    class Settings(BaseSettings):
+        """Calls count from 1 over the engine's life."""
+
+        rule: Literal["fixed", "duration"] = "fixed"
+        text: str = "What can you do?"
+        languages: tuple[str, ...] = ("en", "zh", "es")
+        detects_language: bool = False
+        latency_s: float = Field(default=0.0, ge=0)
+        latency_per_audio_s: float = Field(default=0.0, ge=0)  # for each second of sound
+        fail_on_call: int | None = Field(default=None, ge=1)
+        hang_on_call: int | None = Field(default=None, ge=1)
+        hang_s: float = Field(default=60.0, gt=0)
+        fail_load: bool = False
+
+    def __init__(self, settings: "FakeAsr.Settings") -> None:
+        if settings.fail_load:
+            raise EngineLoadError("this fake was told not to load", stage="asr")
+        self.capabilities = AsrCapabilities("fake", settings.languages, settings.detects_language)
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._n_calls = 0
+
+    def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
+        """As ``AsrEngine.transcribe``; without a language it is the first of its own."""
+        if language is not None and language not in self.capabilities.languages:
+            raise EngineInputError(f"this fake does not know {language!r}", stage="asr")
+        self._misbehave(audio.duration_s)
+        text = self._text(audio)
+        return Transcript(
+            text=text,
+            is_final=True,
+            words=_words(text, audio),
+            language=language or self.capabilities.languages[0],
+        )
+
+    def _text(self, audio: AudioChunk) -> str:
+        if not len(audio.samples) or np.max(np.abs(audio.samples)) < _INAUDIBLE:
+            return ""
+        if self._settings.rule == "duration":
+            return f"heard {audio.duration_s:.2f} s"
+        return self._settings.text
+
+    def _misbehave(self, duration_s: float) -> None:
+        settings = self._settings
+        with self._lock:
+            self._n_calls += 1
+            call = self._n_calls
+        time.sleep(settings.latency_s + settings.latency_per_audio_s * duration_s)
+        if call == settings.hang_on_call:
+            threading.Event().wait(settings.hang_s)
+            raise EngineRuntimeError("this fake hung", stage="asr", retryable=True)
+        if call == settings.fail_on_call:
+            raise EngineRuntimeError("this fake was told to fail", stage="asr", retryable=True)
+
+
+def _words(text: str, audio: AudioChunk) -> tuple[Word, ...]:
+    words = text.split()
+    edges = np.linspace(audio.start_s, audio.start_s + audio.duration_s, len(words) + 1)
+    return tuple(Word(word, float(edges[i]), float(edges[i + 1])) for i, word in enumerate(words))

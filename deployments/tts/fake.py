@@ -1,0 +1,105 @@
+"""A declared fake: hums a tone for each letter, as slowly and as badly as a test wants it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+from pydantic import Field
+
+from deployments.config import Settings as BaseSettings
+from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.tts.blocks import BlockCutter, Cut, Mark, Piece
+from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities, Voice
+
+_TONES_HZ = {"hum": 220.0, "whistle": 440.0}
+_VOWELS = {"a": "ɑː", "e": "ɛ", "i": "iː", "o": "oʊ", "u": "uː"}
+_CONSONANTS = "pbmfvtdszlnkgw"
+
+
+class FakeTts:
+    """A tone whose length follows the text; each letter is a phoneme, a space is a pause."""
+
+    class Settings(BaseSettings):
+        """Calls count from 1 over the engine's life.
+
+        ``fail_after_blocks`` says when the failing or hanging call does so.
+        """
+
+        languages: tuple[str, ...] = ("en", "zh", "es")
+        sample_rate_hz: int = Field(default=22_050, ge=8_000, le=48_000)
+        letter_s: float = Field(default=0.06, gt=0, le=1)
+        lead_s: float = Field(default=0.05, ge=0.05, le=0.5)
+        pause_s: float = Field(default=0.2, ge=0, le=2)
+        block_s: float = Field(default=0.15, ge=0.1, le=0.15)
+        has_phonemes: bool = True
+        latency_s: float = Field(default=0.0, ge=0)  # to the first block
+        block_latency_s: float = Field(default=0.0, ge=0)  # to each later one
+        fail_on_call: int | None = Field(default=None, ge=1)
+        hang_on_call: int | None = Field(default=None, ge=1)
+        fail_after_blocks: int = Field(default=0, ge=0)
+        hang_s: float = Field(default=60.0, gt=0)
+        fail_load: bool = False
+
+    def __init__(self, settings: "FakeTts.Settings") -> None:
+        if settings.fail_load:
+            raise EngineLoadError("this fake was told not to load", stage="tts")
+        self._settings = settings
+        self.capabilities = TtsCapabilities(
+            engine="fake",
+            languages=settings.languages,
+            sample_rate_hz=settings.sample_rate_hz,
+            voices=tuple(Voice(tone, tone.title(), settings.languages) for tone in _TONES_HZ),
+            clones_voices=False,
+        )
+        self._cut = Cut(
+            settings.sample_rate_hz, settings.lead_s, settings.pause_s, settings.block_s
+        )
+        self._calls = count(1)
+
+    def speak(
+        self, sentence: ReplySentence, language: str, voice: str | None
+    ) -> Iterator[SpeechChunk]:
+        """As ``TtsEngine.speak``."""
+        if not sentence.text.strip():
+            raise EngineInputError("there is no text to speak", stage="tts")
+        if language not in self.capabilities.languages:
+            raise EngineInputError(f"this fake does not speak {language!r}", stage="tts")
+        if voice is not None and voice not in _TONES_HZ:
+            raise EngineInputError(f"this fake has no voice {voice!r}", stage="tts")
+        tone_hz = _TONES_HZ[voice or next(iter(_TONES_HZ))]
+        return self._paced(sentence, tone_hz, next(self._calls))
+
+    def _paced(self, sentence: ReplySentence, tone_hz: float, call: int) -> Iterator[SpeechChunk]:
+        settings = self._settings
+        for index, block in enumerate(self._blocks(sentence, tone_hz)):
+            if index == settings.fail_after_blocks:
+                self._misbehave(call)
+            time.sleep(settings.block_latency_s if index else settings.latency_s)
+            yield block
+
+    def _misbehave(self, call: int) -> None:
+        if call == self._settings.hang_on_call:
+            threading.Event().wait(self._settings.hang_s)
+            raise EngineRuntimeError("this fake hung", stage="tts", retryable=True)
+        if call == self._settings.fail_on_call:
+            raise EngineRuntimeError("this fake was told to fail", stage="tts", retryable=True)
+
+    def _blocks(self, sentence: ReplySentence, tone_hz: float) -> Iterator[SpeechChunk]:
+        cutter = BlockCutter(sentence, self._cut)
+        n_letter = self._cut.samples(self._settings.letter_s)
+        for index, letter in enumerate(sentence.text.strip()):
+            start = index * n_letter
+            phase = (np.arange(start, start + n_letter) + 1) / self._settings.sample_rate_hz
+            loud = 0.3 if letter.isalnum() else 0.0
+            samples = (loud * np.sin(2 * np.pi * tone_hz * phase)).astype(np.float32)
+            mark = Mark(_ipa(letter), start)
+            yield from cutter.push(Piece(samples, (mark,) if self._settings.has_phonemes else ()))
+        yield from cutter.finish()
+
+
+def _ipa(letter: str) -> str:
+    if not letter.isalnum():
+        return ""
+    return _VOWELS.get(letter.lower(), _CONSONANTS[ord(letter) % len(_CONSONANTS)])
