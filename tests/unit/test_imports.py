@@ -48,13 +48,15 @@ def ours(path: Path) -> set[str]:
 
 def is_allowed(module: str, imported: str) -> bool:
     parts, target = module.split("."), imported.split(".")
-    shared = target[:2] in (["deployments", "types"], ["deployments", "errors"])
+    shared = imported in ("deployments.types", "deployments.errors", "deployments.resample")
     if module in COMPOSERS:
         return True
     if module in ("deployments.types", "deployments.errors"):
         return False
     if module in ("deployments.config", "deployments.registry", "deployments.streams"):
         return shared or imported == "deployments.config"
+    if module == "deployments.resample":
+        return imported == "deployments.types"
     if parts[0] == "deployments" and parts[1] in STAGES:
         own = target[:2] == parts[:2]
         if parts[-1] == "deployment":
