@@ -84,15 +84,28 @@ async function fill() {
   const [voices, avatars] = await Promise.all([api.json("voices"), api.json("avatars")]);
   pickers.fill(voices, avatars);
   if (pickers.chosenAvatar) await face.show(pickers.chosenAvatar, api);
+  await restore();
   byId("key-form").hidden = true;
   isFilled = true;
+}
+
+/** After a reload of the tab: what was said before, as long as the server keeps it. */
+async function restore() {
+  if (!tab.session) return;
+  try {
+    const { turns } = await api.json(`sessions/${tab.session}`);
+    turns.forEach((turn) => log.add(turn));
+  } catch (problem) {
+    if (problem.code !== "not_found") throw problem;
+    tab.session = "";
+  }
 }
 
 function showBrain(engine) {
   const isDemo = engine === "rules";
   view.note(
     "brain-note",
-    isDemo ? "Demo brain (engine: rules): a small set of rules answers, not a language model." : "",
+    isDemo ? "Demo brain (engine: rules), not a language model." : "",
   );
 }
 

@@ -78,10 +78,15 @@ export class Conversation {
       await turn.run(api, { ...this.#parts.choices(), ...question });
       if (this.#turn === turn) this.#rest();
     } catch (problem) {
-      if (this.#turn === turn) this.#fail(problem, () => this.ask(question));
+      if (this.#turn === turn) this.#fail(problem, () => this.#askAgain(turn, question));
     } finally {
       if (this.#turn === turn) this.#turn = null;
     }
+  }
+
+  #askAgain(turn, question) {
+    turn.forget();
+    return this.ask(question);
   }
 
   #closeMicrophone() {
@@ -129,7 +134,7 @@ class Turn {
       this.#parts.onDone(done);
       await this.#seeToTheEnd();
       this.#parts.timeline.show(done.timings, this.#seenMs);
-      this.#exchange.close();
+      this.#exchange.close(done.is_shortened ? "the rest was lost" : "");
     } catch (error) {
       if (error.name === "AbortError") return this.#exchange.close("stopped");
       await this.#seeToTheEnd().catch(() => {}); // what did arrive is shown, then the failure
@@ -143,6 +148,11 @@ class Turn {
   stop() {
     this.#leaving.abort(new DOMException("stopped", "AbortError"));
     this.#reply?.stop();
+  }
+
+  /** Takes a failed question off the page. */
+  forget() {
+    this.#exchange.remove();
   }
 
   queue({ position, predicted_wait_s: waitS }) {

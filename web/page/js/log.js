@@ -26,10 +26,15 @@ class Exchange {
     this.#scroll();
   }
 
+  /** Takes it off the page, since it is asked again. */
+  remove() {
+    for (const line of [this.#question, this.#answer]) line.parentElement?.remove();
+  }
+
   /** Nothing more will come; `why` says so where it came to a bad end. */
   close(why = "") {
     for (const line of [this.#question, this.#answer]) {
-      if (line.classList.contains("waiting")) line.remove();
+      if (line.classList.contains("waiting")) line.parentElement?.remove();
     }
     if (why && this.#answer.isConnected) this.#answer.dataset.ended = why;
   }
@@ -42,6 +47,7 @@ export class Log {
   constructor(box, list) {
     this.#box = box;
     this.#list = list;
+    new ResizeObserver(() => this.#toEnd()).observe(box); // what appears below takes its room
   }
 
   /** A new exchange; a spoken question is not known yet. */
@@ -49,6 +55,13 @@ export class Log {
     const question = this.#line("user", "You");
     const answer = this.#line("face", "Face");
     return new Exchange(question, answer, () => this.#toEnd());
+  }
+
+  /** An exchange of the past, as the interface tells it. */
+  add({ user_text: question, response_text: answer, language }) {
+    const exchange = this.begin();
+    exchange.asked(question, language);
+    exchange.answered(answer);
   }
 
   clear() {

@@ -13,7 +13,7 @@ export function hearingNote(language, asr) {
   if (heard.length === 0) return "";
   const list = heard.map(languageName).join(", ");
   if (!language && heard.length === 1) {
-    return `Speech is taken as ${list}: hearing which language is spoken is not installed here.`;
+    return `No language chosen: speech is taken as ${list}.`;
   }
   if (!language || heard.includes(language)) return "";
   return `Spoken ${languageName(language)} is not understood here (only ${list} is). Type instead.`;

@@ -7,17 +7,19 @@ const PARTS = [
   ["draw", "Draw", (t) => t.avatar_first_frame_ms],
 ];
 
+const WIDE = matchMedia("(min-width: 760px)"); // as in style.css
+
 function sum(...numbers) {
   const known = numbers.filter((n) => n != null);
   return known.length ? known.reduce((a, b) => a + b) : null;
 }
 
-/** [{id, name, ms}] of the stages that had a part, and "between" for what none of them took. */
+/** [{id, name, ms}] of the stages that had a part, and "other" for what none of them took. */
 export function partsOf(timings) {
   const parts = PARTS.map(([id, name, of]) => ({ id, name, ms: of(timings) ?? null }));
   const taken = parts.filter((part) => part.ms !== null);
-  const between = (timings.ttff_ms ?? 0) - sum(0, ...taken.map((part) => part.ms));
-  return between >= 1 ? [...taken, { id: "between", name: "Between", ms: between }] : taken;
+  const other = (timings.ttff_ms ?? 0) - sum(0, ...taken.map((part) => part.ms));
+  return other >= 1 ? [...taken, { id: "other", name: "Other", ms: other }] : taken;
 }
 
 export function milliseconds(ms) {
@@ -28,10 +30,10 @@ export function milliseconds(ms) {
 /** The figures that follow the parts, as [name, value, explanation]. */
 export function figuresOf(timings, seenMs) {
   const figures = [
-    ["First picture", timings.ttff_ms, "TTFF: ready to leave the server"],
-    ["First sound", timings.ttfa_ms, "TTFA: ready to leave the server"],
+    ["TTFF", timings.ttff_ms, "The first picture is ready to leave the server"],
+    ["TTFA", timings.ttfa_ms, "The first sound is ready to leave the server"],
     ["On your screen", seenMs, "From your click to the first picture here"],
-    ["Whole turn", timings.turn_ms, "Until the server had sent everything"],
+    ["Total", timings.turn_ms, "Until the server had sent everything"],
   ];
   const shown = figures.filter(([, ms]) => ms != null).map(([n, ms, why]) => [n, milliseconds(ms), why]);
   if (timings.audio_s != null) shown.push(["Speech", `${timings.audio_s.toFixed(1)} s`, "Length"]);
@@ -44,11 +46,14 @@ export function figuresOf(timings, seenMs) {
 export class Timeline {
   #section;
   #bar;
+  #headline;
   #parts;
   #figures;
 
   constructor(section) {
     this.#section = section;
+    section.open = WIDE.matches; // a phone has no room for it before it is asked for
+    this.#headline = section.querySelector("[data-headline]");
     this.#bar = section.querySelector("[data-bar]");
     this.#parts = section.querySelector("[data-parts]");
     this.#figures = section.querySelector("[data-figures]");
@@ -57,6 +62,8 @@ export class Timeline {
   /** `seenMs`: from the user's click to the first picture on the screen. */
   show(timings, seenMs) {
     const parts = partsOf(timings);
+    const first = timings.ttff_ms == null ? "" : milliseconds(timings.ttff_ms);
+    this.#headline.textContent = first && `The answer began after ${first}`;
     this.#bar.replaceChildren(...parts.map(segment));
     this.#parts.replaceChildren(...parts.map((part) => pair(part.name, milliseconds(part.ms), part.id)));
     this.#figures.replaceChildren(
