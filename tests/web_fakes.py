@@ -267,7 +267,9 @@ class World:
         return sorted(path.name for path in (self.data_dir / "media").iterdir())
 
 
-def make_world(data_dir: Path, *, clock: Any = None, **settings: Any) -> World:
+def make_world(
+    data_dir: Path, *, clock: Any = None, page: Path | None = None, **settings: Any
+) -> World:
     """A ready application whose limits are the interface's except as given."""
     chosen = IngressSettings(data_dir=data_dir, min_free_disk_bytes=0, **settings)
     switches = Switches()
@@ -292,7 +294,8 @@ def make_world(data_dir: Path, *, clock: Any = None, **settings: Any) -> World:
         on_turn=lambda outcome, timings: outcomes.append(outcome),
         **extra,
     )
-    return World(create_app(services), switches, store, data_dir, health, outcomes)
+    app = create_app(services) if page is None else create_app(services, page)
+    return World(app, switches, store, data_dir, health, outcomes)
 
 
 class Caller:

@@ -50,15 +50,17 @@ class _Watched:
         await self._app(scope, self._next_message, send)
 
     async def _next_message(self) -> Message:
-        if self._body_ended.is_set():
-            await self._gone.wait()
-            return {"type": "http.disconnect"}
-        message = await self._receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            self._body_ended.set()
-        if message["type"] == "http.disconnect":
+        """The body's messages; that the client has left is told by cancelling, never by this."""
+        if not self._body_ended.is_set():
+            message = await self._receive()
+            if message["type"] != "http.disconnect":
+                if not message.get("more_body", False):
+                    self._body_ended.set()
+                return message
             self._gone.set()
-        return message
+            self._body_ended.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable: nobody sets that event")
 
     async def _watch(self) -> None:
         await self._body_ended.wait()

@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from deployments.errors import (
@@ -138,8 +137,6 @@ def problem_of(error: BaseException) -> Problem:
             return Problem("bad_request", _first_fault(error.errors()))
         case HTTPException():
             return _of_http(error)
-        case ClientDisconnect():
-            return Problem("bad_request", "The request ended before all of it had arrived.")
     if is_disk_full(error):
         return Problem("disk_full", "The server's disk is full; ask its operator to free some.")
     return Problem("internal", "Our fault. Quote the request_id when you report it.")

@@ -108,7 +108,7 @@ async def test_the_whole_turn_as_json(world: World) -> None:
     assert timings["ladder"] == []
     assert 0 < timings["decode_ms"] < timings["ttfa_ms"] <= timings["ttff_ms"]
     assert timings["ttff_ms"] <= timings["turn_ms"]
-    assert timings["rtf"] == pytest.approx(timings["turn_ms"] / 800, rel=0.01)
+    assert timings["rtf"] == pytest.approx(timings["turn_ms"] / 800, abs=0.001)
 
 
 async def test_the_turn_as_events(world: World) -> None:
