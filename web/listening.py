@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from deployments.errors import UnusableInputError
 from deployments.types import AudioChunk
-from deployments.vad.engine import VadEngine
+from deployments.vad.engine import speech_seconds
 from web.media_in import decode
 from web.services import Services
-from web.settings import IngressSettings
 
 ASR_RATE_HZ = 16_000
 ANIMATE_RATE_HZ = 48_000
@@ -30,8 +29,12 @@ async def hear(data: bytes, services: Services) -> Heard:
         UnusableInputError: ``no_speech``.
     """
     heard = await decoded(data, ASR_RATE_HZ, services)
-    speaks = await asyncio.to_thread(has_speech, services.vad, heard.audio, services.settings)
-    if not speaks:
+    settings = services.settings
+    enough_s = settings.min_speech_s
+    speech_s = await asyncio.to_thread(
+        speech_seconds, services.vad, heard.audio, settings.speech_threshold, enough_s
+    )
+    if speech_s < enough_s:
         raise UnusableInputError(
             "No speech was heard. Speak closer to the microphone, or type.", code="no_speech"
         )
@@ -47,22 +50,3 @@ async def decoded(data: bytes, rate_hz: int, services: Services) -> Heard:
     started_s = services.now()
     audio = await asyncio.to_thread(decode, data, rate_hz, services.settings.max_audio_s)
     return Heard(audio, (services.now() - started_s) * 1000)
-
-
-def has_speech(vad: VadEngine, audio: AudioChunk, settings: IngressSettings) -> bool:
-    """Whether ``settings.min_speech_s`` of ``audio`` are speech; stops listening once they are.
-
-    Blocks. ``audio`` has the detector's rate.
-    """
-    stream = vad.open()
-    chunk_s = vad.chunk_samples / vad.sample_rate_hz
-    speech_s = 0.0
-    for start in range(0, len(audio.samples) - vad.chunk_samples + 1, vad.chunk_samples):
-        if speech_s >= settings.min_speech_s:
-            return True
-        if (
-            stream.detect(audio.samples[start : start + vad.chunk_samples])
-            >= settings.speech_threshold
-        ):
-            speech_s += chunk_s
-    return speech_s >= settings.min_speech_s
