@@ -1,0 +1,97 @@
+"""The page as its user sees it."""
+
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, Request, expect
+
+STATE_TIMEOUT_MS = 20_000
+TURN_TIMEOUT_MS = 90_000  # the longest answer is a story of half a minute
+
+
+class AvatarPage:
+    """One visitor. ``faults`` gathers what no page should do: script errors, foreign requests."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.faults: list[str] = []
+        page.on("pageerror", self._on_error)
+        page.on("console", self._on_console)
+        page.on("request", self._on_request)
+
+    def _on_error(self, error: Error) -> None:
+        self.faults.append(f"script error: {error}")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # The browser itself writes a line about every answer that is not ok; those are expected.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.faults.append(f"console: {message.text}")
+
+    def _on_request(self, request: Request) -> None:
+        target = urlsplit(request.url)
+        is_local = target.scheme in ("blob", "data") or target.netloc == urlsplit(self.url).netloc
+        if not is_local:
+            self.faults.append(f"request to another server: {request.url}")
+
+    async def visit(self, state: str = "idle") -> "AvatarPage":
+        """Loads the page and waits for ``state``."""
+        await self.page.goto(self.url)
+        await self.reaches(state)
+        return self
+
+    async def reaches(self, state: str, timeout_ms: float = STATE_TIMEOUT_MS) -> None:
+        body = self.page.locator("body")
+        await expect(body).to_have_attribute("data-state", state, timeout=timeout_ms)
+
+    async def finishes(self) -> None:
+        """Waits until the answer was spoken to its end."""
+        await self.reaches("speaking")
+        await self.reaches("idle", TURN_TIMEOUT_MS)
+
+    async def ask(self, text: str) -> None:
+        await self.at("words").fill(text)
+        await self.page.keyboard.press("Enter")
+
+    def at(self, element_id: str) -> Locator:
+        return self.page.locator(f"#{element_id}")
+
+    async def questions(self) -> list[str]:
+        return await self.page.locator("#exchanges .user p").all_inner_texts()
+
+    async def answers(self) -> list[str]:
+        return await self.page.locator("#exchanges .face p").all_inner_texts()
+
+    async def counts(self) -> tuple[int, int]:
+        """Fragments of the last answer: (received, appended)."""
+        data = await self.page.evaluate("({...document.body.dataset})")
+        return int(data["fragmentsReceived"]), int(data["fragmentsAppended"])
+
+    async def reply(self) -> dict[str, Any]:
+        """The reply's <video>."""
+        return cast(dict[str, Any], await self.at("reply").evaluate(READ_VIDEO))
+
+    async def session(self) -> str:
+        return cast(str, await self.page.evaluate(f"sessionStorage.getItem('{SESSION}') ?? ''"))
+
+    async def overflow_px(self) -> int:
+        """How much wider the page is than its window."""
+        return cast(int, await self.page.evaluate("document.body.scrollWidth - innerWidth"))
+
+    async def close(self) -> None:
+        await self.page.context.close()
+
+
+SESSION = "realtime-avatar.session"
+READ_VIDEO = """(video) => ({
+    position_s: video.currentTime,
+    duration_s: video.duration,
+    has_ended: video.ended,
+    is_paused: video.paused,
+    n_stretches: video.buffered.length,
+    width_px: video.videoWidth,
+    height_px: video.videoHeight,
+    n_dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
+    source: video.src.split(":")[0],
+    opacity: getComputedStyle(video).opacity,
+})"""

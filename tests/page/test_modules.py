@@ -1,0 +1,144 @@
+"""The page's pure modules, run where they are meant to run: in the browser."""
+
+from typing import Any
+
+import pytest
+
+from tests.page.avatar_page import AvatarPage
+from tests.page.conftest import OpenPage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PARSE = """async (pieces) => {
+    const { SseParser } = await import("/js/sse.js");
+    const parser = new SseParser();
+    return pieces.flatMap((piece) => parser.push(piece)).map(({ name, data }) => [name, data]);
+}"""
+
+
+async def parse(page: AvatarPage, *pieces: str) -> list[list[str]]:
+    events: list[list[str]] = await page.page.evaluate(PARSE, list(pieces))
+    return events
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("event: reply\ndata: a\n\n", [["reply", "a"]]),
+        ("data: a\n\n", [["message", "a"]]),
+        ("data:a\n\n", [["message", "a"]]),
+        ("data:  a\n\n", [["message", " a"]]),
+        ("data: a\ndata: b\n\n", [["message", "a\nb"]]),
+        ("data\n\n", [["message", ""]]),
+        (": still here\n\n", []),
+        ("event: reply\n\ndata: a\n\n", [["message", "a"]]),
+        ("id: 7\nretry: 10\ndata: a\n\n", [["message", "a"]]),
+        ("data: a: b\n\n", [["message", "a: b"]]),
+        ("data: not ended\n", []),
+        ("event: x\r\ndata: a\r\n\r\n", [["x", "a"]]),
+        ("event: x\rdata: a\r\r", [["x", "a"]]),
+        ("data: 你好\n\ndata: ¿qué?\n\n", [["message", "你好"], ["message", "¿qué?"]]),
+    ],
+)
+async def test_events_are_read_as_the_standard_says(
+    open_page: OpenPage, text: str, events: list[list[str]]
+) -> None:
+    page = await (await open_page()).visit()
+    assert await parse(page, text) == events
+
+
+async def test_events_are_the_same_wherever_the_text_is_cut(open_page: OpenPage) -> None:
+    page = await (await open_page()).visit()
+    text = ": hi\r\nevent: x\r\ndata: a\rdata: b\n\r\n\ndata: c\r\n\r\nevent: y\ndata: d\r\r"
+    whole = await parse(page, text)
+    assert whole == [["x", "a\nb"], ["message", "c"], ["y", "d"]]
+    halves = [await parse(page, text[:i], text[i:]) for i in range(len(text) + 1)]
+    assert halves == [whole] * (len(text) + 1)
+    assert await parse(page, *text) == whole
+
+
+async def test_characters_cut_between_bytes_arrive_whole(open_page: OpenPage) -> None:
+    page = await (await open_page()).visit()
+    events = await page.page.evaluate(
+        """async (text) => {
+            const { readEvents } = await import("/js/sse.js");
+            const bytes = new TextEncoder().encode(text);
+            const body = new ReadableStream({
+                start(controller) {
+                    for (const byte of bytes) controller.enqueue(new Uint8Array([byte]));
+                    controller.close();
+                },
+            });
+            const events = [];
+            for await (const event of readEvents(body)) events.push(event.data);
+            return events;
+        }""",
+        "data: 你好, ¿qué tal?\n\ndata: 😀\n\n",
+    )
+    assert events == ["你好, ¿qué tal?", "😀"]
+
+
+async def test_leaving_the_events_closes_the_body(open_page: OpenPage) -> None:
+    page = await (await open_page()).visit()
+    is_closed = await page.page.evaluate(
+        """async () => {
+            const { readEvents } = await import("/js/sse.js");
+            let isClosed = false;
+            const body = new ReadableStream({
+                start: (body) => body.enqueue(new TextEncoder().encode("data: a\\n\\n")),
+                cancel: () => { isClosed = true; },
+            });
+            for await (const event of readEvents(body)) break;
+            return isClosed;
+        }"""
+    )
+    assert is_closed
+
+
+TIMINGS = {
+    "decode_ms": 6.0,
+    "asr_ms": 120.0,
+    "llm_first_token_ms": 1.0,
+    "tts_first_audio_ms": 4.0,
+    "avatar_first_frame_ms": 70.0,
+    "ttff_ms": 220.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("timings", "parts"),
+    [
+        (TIMINGS, {"listen": 126, "think": 1, "speak": 4, "draw": 70, "other": 19}),
+        (
+            {**TIMINGS, "decode_ms": None, "asr_ms": None, "ttff_ms": 75.0},
+            {"think": 1, "speak": 4, "draw": 70},
+        ),
+        ({}, {}),
+    ],
+)
+async def test_the_timeline_has_a_part_for_every_stage_that_worked(
+    open_page: OpenPage, timings: dict[str, Any], parts: dict[str, float]
+) -> None:
+    page = await (await open_page()).visit()
+    found = await page.page.evaluate(
+        """async (timings) => {
+            const { partsOf } = await import("/js/timeline.js");
+            return Object.fromEntries(partsOf(timings).map(({ id, ms }) => [id, ms]));
+        }""",
+        timings,
+    )
+    assert found == pytest.approx(parts)
+
+
+async def test_loudness_is_full_for_a_square_wave_and_none_for_silence(
+    open_page: OpenPage,
+) -> None:
+    page = await (await open_page()).visit()
+    levels = await page.page.evaluate(
+        """async () => {
+            const { loudnessDb, levelOf } = await import("/js/meter.js");
+            const square = Float32Array.from({ length: 64 }, (_, i) => (i % 2 ? 1 : -1));
+            return [square, new Float32Array(64)].map((samples) => levelOf(loudnessDb(samples)));
+        }"""
+    )
+    assert levels == pytest.approx([1.0, 0.0])
