@@ -23,20 +23,21 @@ MASTER = 2  # the committed picture is twice the frame's size
 S = 4
 CX = 192.0  # the face's axis
 EYE_Y, EYE_DX = 236.0, 42.0
-IRIS = 11.3
+IRIS = 11.8
 RNG = np.random.default_rng(7)
 
-FACE = ((0, 112), (44, 119), (76, 148), (90, 194), (92, 238), (87.5, 280), (76, 318), (55, 349), (28, 368), (0, 374))
-EYE_TOP = ((-23, 3.2), (-17.5, -4.4), (-9, -10.2), (0.5, -12), (10, -10.6), (17.5, -6.2), (23.5, -1.2))
-EYE_BOTTOM = ((-23, 3.2), (-17, 6.6), (-8.5, 9.2), (0.5, 9.8), (10, 8.2), (17.5, 4.2), (23.5, -1.2))
-SEAM = ((-35, 319.0), (-24, 320.6), (-11, 322.3), (0, 321.5), (11, 322.3), (24, 320.6), (35, 319.0))
-LIP_TOP = ((-35, 319.0), (-24, 314.2), (-8.5, 309.0), (0, 311.0), (8.5, 309.0), (24, 314.2), (35, 319.0))
-LIP_BOTTOM = ((-35, 319.0), (-26, 326.6), (-13, 333.6), (0, 335.6), (13, 333.6), (26, 326.6), (35, 319.0))
-BROW = ((-25, 5), (-12, 0.5), (4, -3.2), (18, -4.2), (31, 3.0))  # from the nose outwards, about y 207
-HAIR_LEFT_IN = ((170, 94), (150, 112), (124, 140), (108, 178), (102.5, 220), (101, 270), (104, 320), (106, 365), (101, 410), (88, 446))
-HAIR_LEFT_OUT = ((172, 68), (132, 86), (98, 130), (80, 190), (72, 250), (68, 310), (67, 360), (70, 405), (80, 446))
-HAIR_RIGHT_IN = ((170, 94), (206, 106), (243, 132), (268, 166), (280, 206), (283.5, 252), (283, 300), (279, 350), (281, 400), (294, 446))
-HAIR_RIGHT_OUT = ((172, 68), (212, 63), (262, 84), (296, 132), (311, 190), (317, 250), (319, 310), (318, 360), (314, 405), (304, 446))
+FACE = ((0, 106), (44, 114), (74, 146), (87, 194), (89, 238), (84.5, 280), (72.5, 317), (51.5, 348), (28, 366.5), (12, 372.2), (0, 373.2))
+EYE_TOP = ((-24, 4.2), (-18.5, -3.4), (-9.5, -9.8), (0.5, -11.9), (10.5, -10.9), (19, -6.6), (25.5, -2.0))
+EYE_BOTTOM = ((-24, 4.2), (-17.5, 7.2), (-8.5, 9.9), (0.5, 10.6), (10.5, 9.2), (19, 4.6), (25.5, -2.0))
+SEAM = ((-36, 317.0), (-24, 320.0), (-11, 322.4), (0, 321.8), (11, 322.4), (24, 320.0), (36, 317.0))
+LIP_TOP = ((-36, 317.0), (-24, 313.8), (-8.5, 310.0), (0, 311.8), (8.5, 310.0), (24, 313.8), (36, 317.0))
+LIP_BOTTOM = ((-36, 317.0), (-26, 325.8), (-13, 333.4), (0, 335.6), (13, 333.4), (26, 325.8), (36, 317.0))
+BROW = ((-25, 3.4), (-13, -0.8), (3, -4.6), (17, -5.8), (25, -3.6), (33, 1.8))  # from the nose outwards
+BROW_Y = 203.5
+HAIR_LEFT_IN = ((163, 106), (143, 120), (121, 152), (109, 190), (104.5, 228), (101, 270), (102, 320), (111, 366), (118, 410), (112, 446), (104, 490))
+HAIR_LEFT_OUT = ((168, 64), (128, 76), (95, 118), (79, 180), (72, 245), (63, 305), (58, 360), (64, 410), (66, 446), (58, 490))
+HAIR_RIGHT_IN = ((163, 106), (196, 124), (232, 148), (262, 180), (276, 214), (281, 254), (282, 300), (275, 350), (268, 400), (273, 446), (280, 490))
+HAIR_RIGHT_OUT = ((168, 64), (214, 58), (264, 78), (300, 126), (316, 190), (322, 250), (329, 310), (332, 360), (325, 405), (321, 446), (328, 490))
 
 Y, X = np.mgrid[0 : HEIGHT * S, 0 : WIDTH * S].astype(np.float32)
 X = (X + 0.5) / S
@@ -158,9 +159,9 @@ def height_field() -> Mask:
     dx, ax = X - CX, np.abs(X - CX)
     skull = 96 * np.sqrt(np.clip(1.02 - np.abs(dx / 97) ** 2.3 - np.abs((Y - 238) / 150) ** 2.3, 0.0, 1))
     z = skull
-    ridge = np.interp(Y, (206, 222, 250, 276, 284, 292, 297), (0, 4, 11, 21, 22, 9, 0))
-    z = z + blur(ridge.astype(np.float32), 1.5) * np.exp(-((dx / (6.5 + 3.5 * smooth((Y - 240) / 40))) ** 2))
-    z += 5.5 * bump(CX, 281, 10, 9) + 7.0 * both(13.5, 286.5, 6.5, 6.5)
+    ridge = np.interp(Y, (206, 222, 250, 276, 284, 292, 297), (0, 3, 8.5, 18, 19.5, 8, 0))
+    z = z + blur(ridge.astype(np.float32), 1.5) * np.exp(-((dx / (8.5 + 2.5 * smooth((Y - 240) / 40))) ** 2))
+    z += 5.5 * bump(CX, 281, 10, 9) + 5.5 * both(12.2, 286, 6.0, 6.0)
     z -= 7.0 * both(40, 231, 30, 17) + 4.0 * both(17, 236, 9, 14)
     z += 5.0 * both(EYE_DX, EYE_Y, 23, 12)
     z += 3.0 * both(42, 211, 34, 9) + 4.0 * bump(CX, 160, 60, 40)
@@ -185,13 +186,13 @@ def light_on(z: Mask) -> tuple[Mask, Mask, Mask]:
 
     key = np.clip((towards(-0.52, -0.50, 0.70) + 0.30) / 1.30, 0, 1)
     fill_in = np.clip((towards(0.75, 0.05, 0.65) + 0.4) / 1.4, 0, 1)
-    diffuse = 0.74 * key + 0.26 * fill_in
+    diffuse = 0.80 * key + 0.20 * fill_in
     shine = np.clip(towards(-0.28, -0.30, 0.91), 0, 1) ** 26
     rim = np.clip(towards(0.97, -0.10, 0.20), 0, 1) ** 3
     return diffuse, shine, rim
 
 
-LID = rgb(218, 164, 140)
+LID = rgb(226, 174, 150)
 SKIN = (
     (0.00, rgb(112, 62, 50)),
     (0.30, rgb(158, 98, 78)),
@@ -228,7 +229,7 @@ def body(canvas: Image) -> None:
     tone = tube + (chest - tube) * smooth((Y - 405) / 34)
     tone += 0.10 * both(30, 449, 34, 4.5, 0.16) - 0.13 * both(30, 456, 36, 5, 0.16)  # collar bones
     tone -= 0.13 * bump(CX, 446, 8, 12)
-    tone -= 0.10 * bump(168, 415, 4, 34, 0.32) + 0.10 * bump(216, 415, 4, 34, -0.32)
+    tone -= 0.035 * bump(168, 415, 6, 34, 0.32) + 0.035 * bump(216, 415, 6, 34, -0.32)
     tone += 0.05 * bump(178, 410, 9, 40)
     skin = ramp(tone.astype(np.float32), SKIN)
     region = fill(np.concatenate([neck_l, np.array([(80, 580), (304, 580)]), neck_r[::-1]]), 0.5)
@@ -236,10 +237,9 @@ def body(canvas: Image) -> None:
     shadow = blur(fill(face_outline() + (7, 17), 0), 6.5) * region
     darken(canvas, shadow, rgb(150, 96, 82), 0.95)
     darken(canvas, blur(fill(face_outline() + (2, 5), 0), 2.5) * region, rgb(178, 128, 116), 0.75)
-    hair_shade = blur(((X < 138) | (X > 246)).astype(np.float32), 6) * region * (Y < 446)
+    hair_shade = blur(((X < 136) | (X > 250)).astype(np.float32), 9) * region * smooth((462 - Y) / 50)
     darken(canvas, hair_shade, rgb(128, 84, 74), 0.75)
     _top(canvas)
-    _jacket(canvas)
 
 
 def _top(canvas: Image) -> None:
@@ -254,7 +254,7 @@ def _top(canvas: Image) -> None:
     lighten(canvas, stroke(neckline + (0, 1.2), (1.2,) * 3, 0.5), rgb(255, 250, 240), 0.35)
 
 
-def _jacket(canvas: Image) -> None:
+def jacket(canvas: Image) -> None:
     for side in (-1, 1):
         def at(*points: tuple[float, float]) -> list[tuple[float, float]]:
             return [(CX + side * dx, y) for dx, y in points]  # noqa: B023
@@ -293,7 +293,7 @@ def skin(canvas: Image) -> None:
     warm = 0.55 * both(56, 284, 26, 19, 0.3) + 0.40 * bump(CX, 284, 13, 9) + 0.20 * bump(CX, 362, 22, 12)
     darken(colour, warm.astype(np.float32), rgb(252, 206, 196), 0.62)
     darken(colour, both(EYE_DX, EYE_Y + 15, 24, 7).astype(np.float32), rgb(240, 214, 214), 0.35)
-    darken(colour, both(EYE_DX - 2, EYE_Y - 12, 28, 9).astype(np.float32), rgb(226, 190, 178), 0.55)
+    darken(colour, both(EYE_DX - 2, EYE_Y - 13, 28, 9).astype(np.float32), rgb(232, 198, 186), 0.5)
     lighten(colour, shine, rgb(255, 238, 222), 0.20)
     lighten(colour, rim * smooth((X - CX - 30) / 50), rgb(255, 236, 220), 0.18)
     # The hair throws a soft shadow on the forehead and on the sides.
@@ -305,23 +305,23 @@ def nose(canvas: Image) -> None:
     below = bump(CX + 2, 297.5, 15, 4.0) + 0.5 * bump(CX + 6, 301, 16, 6)
     darken(canvas, below, rgb(196, 130, 112), 0.50)
     for side in (-1, 1):
-        x = CX + side * 8.6
+        x = CX + side * 7.8
         line = curve([(x - side * 5.2, 293.6), (x - side * 1, 291.2), (x + side * 4.2, 291.6), (x + side * 6.2, 293.6)])
         darken(canvas, stroke(line, (0.8, 3.4, 3.4, 0.8), 0.8), rgb(116, 56, 50), 0.85)
-        wing = curve([(CX + side * 16.0, 279), (CX + side * 20.0, 285), (CX + side * 19.2, 291.5), (CX + side * 14.5, 294)])
-        darken(canvas, stroke(wing, (0.4, 2.4, 2.6, 0.6), 1.0), rgb(170, 104, 88), 0.62)
+        wing = curve([(CX + side * 15.2, 281), (CX + side * 18.2, 286), (CX + side * 17.4, 291.6), (CX + side * 13.5, 294)])
+        darken(canvas, stroke(wing, (0.3, 1.6, 2.2, 0.6), 1.1), rgb(176, 112, 96), 0.50)
         bridge = curve([(CX + side * 9.5, 222), (CX + side * 7.8, 240), (CX + side * 8.6, 262)])
-        darken(canvas, stroke(bridge, (1, 4, 1), 2.6), rgb(206, 150, 128), 0.40 if side > 0 else 0.12)
+        darken(canvas, stroke(bridge, (1, 4, 1), 2.6), rgb(206, 150, 128), 0.26 if side > 0 else 0.08)
     darken(canvas, stroke(curve([(CX - 4, 295), (CX, 296.4), (CX + 4, 295)]), (0.5, 1.6, 0.5), 0.9), rgb(176, 108, 94), 0.5)
     lighten(canvas, bump(CX - 2.5, 279.5, 4.6, 4.0), rgb(255, 240, 228), 0.34)
-    lighten(canvas, bump(CX - 2.0, 252, 2.6, 18), rgb(255, 240, 226), 0.20)
+    lighten(canvas, bump(CX - 2.4, 256, 3.4, 20), rgb(255, 240, 226), 0.10)
 
 
 def eyes(canvas: Image) -> None:
     for side in (-1, 1):
         top, bottom = eye_lines(side)
         opening = fill(np.concatenate([top, bottom[::-1]]), 0.25)
-        x, y = CX + side * EYE_DX, EYE_Y - 0.6
+        x, y = CX + side * EYE_DX, EYE_Y - 0.9
         ball = rgb(238, 232, 226) * np.ones_like(canvas)
         darken(ball, np.clip(1 - bump(x, y, 25, 16) * 1.15, 0, 1), rgb(206, 184, 176), 0.9)
         inner = CX + side * (EYE_DX - 21.5)
@@ -366,14 +366,14 @@ def _lids(canvas: Image, side: int, top: Line, bottom: Line) -> None:
     wing = np.concatenate([top, [(top[-1, 0] + side * 3.2, top[-1, 1] - 1.6)]])
     darken(canvas, stroke(wing + (0, -1.0), (1.0, 3.2, 4.2, 4.6, 4.0, 1.2), 1.2), rgb(120, 84, 76), 0.6)
     lay(canvas, stroke(wing + (0, -0.5), (0.7, 1.9, 2.5, 2.9, 2.9, 0.5), 0.3), liner, 0.95)
-    for i in range(15):
-        t = 0.34 + 0.64 * i / 14
+    for i in range(26):
+        t = 0.26 + 0.73 * i / 25
         root = top[int(t * (len(top) - 1))]
-        lean = (t - 0.42) * 1.25
-        length = 2.6 + 2.6 * t
-        tip = root + (side * length * np.sin(lean), -length * np.cos(lean))
-        middle = (root + tip) / 2 + (side * 0.5, 0.5)
-        lay(canvas, stroke(curve([root, middle, tip], 24), (0.75, 0.5, 0.12), 0.22), liner, 0.75)
+        lean = (t - 0.40) * 1.35 + RNG.normal(0, 0.10)
+        length = (2.0 + 3.4 * t**1.5) * RNG.uniform(0.75, 1.15)
+        tip = root + (side * length * np.sin(lean), -length * np.cos(lean) - 0.4)
+        middle = (root + tip) / 2 + (side * 0.6, 0.5)
+        lay(canvas, stroke(curve([root, middle, tip], 24), (0.62, 0.36, 0.08), 0.2), liner, 0.62)
     crease = top[20:] + np.stack([np.zeros(len(top) - 20), np.interp(np.linspace(0, 1, len(top) - 20), (0, 0.4, 1), (-4.4, -7.2, -4.6))], 1)
     darken(canvas, stroke(crease, (0.3, 1.7, 2.0, 1.7, 0.3), 0.7), rgb(150, 92, 80), 0.72)
     lighten(canvas, blur(stroke(top[40:170] + (0, -4.3), (1, 3, 1), 0.5), 0.9), rgb(255, 226, 206), 0.20)
@@ -384,22 +384,25 @@ def _lids(canvas: Image, side: int, top: Line, bottom: Line) -> None:
 
 def brows(canvas: Image) -> None:
     for side in (-1, 1):
-        spine = curve([(CX + side * (EYE_DX + dx), 207 + dy) for dx, dy in BROW])
-        lay(canvas, stroke(spine, (4.5, 8.2, 7.6, 5.6, 0.8), 1.7), rgb(74, 48, 38), 0.50)
-        for _ in range(230):
-            t = RNG.uniform(0, 0.97)
+        spine = curve([(CX + side * (EYE_DX + dx), BROW_Y + dy) for dx, dy in BROW])
+        lay(canvas, stroke(spine[6:], (1.5, 4.6, 6.0, 5.4, 3.6, 0.4), 1.5), rgb(92, 62, 50), 0.62)
+        lay(canvas, stroke(spine[40:], (1.0, 4.0, 3.8, 2.6, 0.3), 0.8), rgb(76, 50, 40), 0.45)
+        for _ in range(320):
+            t = RNG.uniform(0, 0.96)
             at = spine[int(t * 199)]
             along = spine[min(int(t * 199) + 4, 199)] - spine[max(int(t * 199) - 4, 0)]
             along = along / np.linalg.norm(along)
-            thick = np.interp(t, (0, 0.3, 0.6, 1), (6.0, 8.4, 6.8, 1.6))
+            thick = np.interp(t, (0, 0.12, 0.3, 0.65, 1), (3.6, 5.4, 6.2, 4.8, 0.8))
             off = RNG.uniform(-0.5, 0.5)
             root = at + np.array((0, off * thick))
-            rise = np.interp(t, (0, 0.25, 0.6, 1), (1.15, 0.62, 0.16, 0.05)) - 0.7 * off * (t > 0.3)
+            # Hairs stand up near the nose, lie flat further out, and close over the brow's spine.
+            rise = np.interp(t, (0, 0.2, 0.5, 1), (0.95, 0.45, 0.10, 0.0)) - 0.75 * off * min(1.0, t * 4)
             way = np.array((along[0], along[1] - rise))
-            tip = root + way / np.linalg.norm(way) * RNG.uniform(4.0, 7.5) * (1 - 0.35 * t)
-            bend = (root + tip) / 2 + (0, -0.35)
-            tint = rgb(52, 33, 26) * RNG.uniform(0.8, 1.5)
-            lay_small(canvas, curve([root, bend, tip], 12), (0.75, 0.6, 0.1), tint, 0.55)
+            tip = root + way / np.linalg.norm(way) * RNG.uniform(3.2, 5.6) * (1 - 0.30 * t)
+            bend = (root + tip) / 2 + (0, -0.3)
+            tint = rgb(66, 43, 34) * RNG.uniform(0.8, 1.35)
+            faint = 0.22 + 0.20 * min(1.0, t / 0.25)
+            lay_small(canvas, curve([root, bend, tip], 12), (0.5, 0.42, 0.1), tint, faint)
 
 
 def lay_small(canvas: Image, line: Line, widths: Any, colour: Any, opacity: float) -> None:
@@ -426,7 +429,7 @@ def lips(canvas: Image) -> None:
     side = 0.16 * ((X - CX + 6) / 35) ** 2
     body_tone = 0.44 + 0.36 * np.sin(np.pi * np.clip(t * 0.95 + 0.08, 0, 1)) - side
     wrinkle = 0.022 * np.sin((X - CX) * 1.9 + 2.0 * np.sin(X * 0.31)) * np.sin(np.pi * t)
-    colours = ((0.0, rgb(104, 46, 50)), (0.3, rgb(154, 78, 78)), (0.55, rgb(188, 104, 100)), (0.85, rgb(218, 142, 132)))
+    colours = ((0.0, rgb(112, 50, 52)), (0.3, rgb(164, 84, 82)), (0.55, rgb(198, 112, 106)), (0.85, rgb(226, 152, 140)))
     lay(canvas, lower, ramp((body_tone + wrinkle).astype(np.float32), colours), 0.94)
     up = np.interp(X, *_by_x(seam)) - np.interp(X, *_by_x(top))
     t = np.clip((np.interp(X, *_by_x(seam)) - Y) / np.maximum(up, 1), 0, 1)
@@ -435,28 +438,67 @@ def lips(canvas: Image) -> None:
     lighten(canvas, stroke(top[30:-30] + (0, -1.3), (0.4, 1.3, 0.9, 1.3, 0.4), 0.9), rgb(255, 226, 208), 0.30)
     shine = bump(CX - 5, 327.6, 10, 2.2) + 0.6 * bump(CX + 9, 327.8, 6, 1.8)
     lighten(canvas, shine.astype(np.float32), rgb(255, 222, 214), 0.34)
-    lay(canvas, stroke(seam, (0.7, 1.5, 2.1, 1.7, 2.1, 1.5, 0.7), 0.35), rgb(84, 34, 38), 0.92)
+    lay(canvas, stroke(seam, (0.3, 1.1, 1.7, 1.4, 1.7, 1.1, 0.3), 0.4), rgb(96, 40, 42), 0.88)
     darken(canvas, stroke(seam + (0, 1.6), (0.5, 2.4, 2.6, 2.4, 0.5), 1.0), rgb(150, 84, 84), 0.5)
-    darken(canvas, both(36.5, 319.2, 3.0, 2.4), rgb(150, 92, 82), 0.62)
+    darken(canvas, both(37.2, 317.4, 3.4, 2.6), rgb(176, 116, 102), 0.45)
 
 
 def hair(canvas: Image) -> None:
+    silhouette = np.concatenate([curve(HAIR_LEFT_OUT)[::-1], curve(HAIR_RIGHT_OUT)])
+    within = fill(silhouette, 0.3)
+    roots = np.concatenate([curve(((163, 106), (166, 84), (168, 64)))])
     for inside, outside, side in ((HAIR_LEFT_IN, HAIR_LEFT_OUT, -1), (HAIR_RIGHT_IN, HAIR_RIGHT_OUT, 1)):
         a, b = curve(inside), curve(outside)
         shape = fill(np.concatenate([a, b[::-1]]), 0.5)
         below = blur(fill(np.concatenate([a + (-side * 4.5, 6.0), b[::-1]]), 0), 4.5)
-        darken(canvas, below, rgb(138, 84, 66), 0.72)
+        darken(canvas, below * within, rgb(138, 84, 66), 0.72)
         tone = np.full(X.shape, 74, np.uint8)
         cover = (shape * 255).astype(np.uint8)
         for _ in range(1500):
             _strand(tone, cover, a, b, side)
         level = cv2.GaussianBlur(tone, (0, 0), 0.22 * S).astype(np.float32) / 255
-        round_off = np.clip((X - 64) / 20, 0, 1) * np.clip((322 - X) / 20, 0, 1)
+        round_off = np.clip((X - 56) / 20, 0, 1) * np.clip((334 - X) / 20, 0, 1)
         level = level * (0.55 + 0.45 * round_off)
+        parting = blur(stroke(roots, (9, 12, 9), 1.0), 4.0)
+        level = level * (1 - 0.55 * np.clip(parting, 0, 1))
         colour = ramp(level, ((0.0, rgb(18, 11, 10)), (0.28, rgb(52, 32, 25)), (0.5, rgb(94, 61, 45)), (0.75, rgb(158, 112, 82)), (1.0, rgb(226, 186, 150))))
         lay(canvas, blur(cover.astype(np.float32) / 255, 0.2), colour)
         rim = stroke(b[30:] + (-side * 1.4, 0), (1.0, 3.0, 3.0, 2.0, 0.5), 1.2)
-        lighten(canvas, rim, rgb(255, 220, 184) if side > 0 else rgb(226, 236, 240), 0.34)
+        lighten(canvas, rim * within, rgb(255, 220, 184) if side > 0 else rgb(214, 206, 196), 0.30 if side > 0 else 0.16)
+
+
+def loose_hairs(canvas: Image) -> None:
+    """Single hairs outside the outline and fine ones at the hairline, so that no edge is cut."""
+    for _ in range(90):
+        line, side = (HAIR_LEFT_OUT, -1) if RNG.random() < 0.5 else (HAIR_RIGHT_OUT, 1)
+        edge = curve(line)
+        start = int(RNG.uniform(0.02, 0.62) * 199)
+        part = edge[start : start + int(RNG.uniform(18, 60))].copy()
+        swell = np.sin(np.linspace(0, np.pi, len(part)) * RNG.uniform(0.5, 1.0))
+        part[:, 0] += side * RNG.uniform(0.4, 3.2) * swell
+        part[:, 1] -= RNG.uniform(0.0, 1.6) * swell
+        lay(canvas, stroke(part, (0.1, 0.36, 0.1), 0.2), rgb(84, 58, 46), RNG.uniform(0.2, 0.5))
+    for _ in range(150):
+        line, side = (HAIR_LEFT_IN, -1) if RNG.random() < 0.42 else (HAIR_RIGHT_IN, 1)
+        edge = curve(line)
+        start = int(RNG.uniform(0.0, 0.34) * 199)
+        part = edge[start : start + int(RNG.uniform(10, 26))].copy()
+        part += np.linspace(0, 1, len(part))[:, None] * (-side * RNG.uniform(-1.0, 2.2), RNG.uniform(0, 2.4))
+        lay(canvas, stroke(part, (0.5, 0.36, 0.06), 0.2), rgb(66, 42, 33), RNG.uniform(0.2, 0.55))
+
+
+def necklace(canvas: Image) -> None:
+    chain = curve(((134, 436), (156, 456), (178, 466), (192, 468.5), (206, 466), (228, 456), (250, 436)))
+    darken(canvas, stroke(chain + (0.8, 1.8), (1.1, 1.1), 0.7), rgb(160, 100, 84), 0.55)
+    lay(canvas, stroke(chain, (0.9, 0.9), 0.2), rgb(190, 146, 84))
+    for i in range(8, 196, 4):
+        lay_small(canvas, chain[i : i + 2] - 0.15, (0.5, 0.5), rgb(255, 232, 178), 0.9)
+    x, y, r = 192.0, 472.6, 3.6
+    turn = np.linspace(0, 2 * np.pi, 60)
+    disc = np.stack([x + r * np.cos(turn), y + r * np.sin(turn)], 1)
+    darken(canvas, fill(disc + (1.0, 1.8), 0.9), rgb(160, 100, 84), 0.6)
+    tone = np.clip(0.5 - 0.5 * ((X - x) + (Y - y)) / (1.6 * r), 0, 1).astype(np.float32)
+    lay(canvas, fill(disc, 0.2), ramp(tone, ((0, rgb(140, 98, 48)), (0.6, rgb(214, 172, 104)), (1, rgb(255, 240, 200)))))
 
 
 def _strand(tone: NDArray[np.uint8], cover: NDArray[np.uint8], a: Line, b: Line, side: int) -> None:
@@ -473,8 +515,8 @@ def _strand(tone: NDArray[np.uint8], cover: NDArray[np.uint8], a: Line, b: Line,
     line = a[index] * (1 - at) + b[index] * at
     ring = np.exp(-(((t - 0.30 - 0.06 * np.sin(7 * u)) / 0.085) ** 2)) * (1.0 if side < 0 else 0.8)
     second = 0.38 * np.exp(-(((t - 0.72 + 0.05 * np.sin(9 * u)) / 0.10) ** 2))
-    base = RNG.normal(66, 20) + 16 * np.sin(u * 21 + 2.0 * side)
-    value = base + (118 * ring + 100 * second) * RNG.uniform(0.35, 1.0)
+    base = RNG.normal(72, 22) + 20 * np.sin(u * 19 + 2.0 * side)
+    value = base + (150 * ring + 120 * second) * RNG.uniform(0.35, 1.0)
     points = np.round(line * S * 16).astype(np.int32)
     thick = int(RNG.integers(1, 4)) * S // 4 or 1
     for k in range(n - 1):
@@ -501,10 +543,12 @@ def paint() -> NDArray[np.uint8]:
     skin(canvas)
     eyes(canvas)
     lips(canvas)
-    hair_front = canvas
-    brows(hair_front)
-    hair(hair_front)
-    return finish(hair_front)
+    brows(canvas)
+    hair(canvas)
+    loose_hairs(canvas)
+    necklace(canvas)
+    jacket(canvas)
+    return finish(canvas)
 
 
 # Landmarks: what was drawn is known exactly; the rest of the mesh is pulled along with it.
@@ -543,9 +587,10 @@ def exact_points() -> dict[int, tuple[float, float]]:
         put(row, (edge * (1 - share) + seam * share)[16:-16])
     put(LIP_ROWS["top"], top)
     put(LIP_ROWS["bottom"], bottom)
-    put(LIP_ROWS["seam above"], seam[4:-4])
-    put(LIP_ROWS["seam below"], seam[4:-4])
-    for left, right, t in ((76, 306, 0.007), (62, 292, 0.013)):
+    # The lips part a little inside the corners.
+    put(LIP_ROWS["seam above"], seam[13:-13])
+    put(LIP_ROWS["seam below"], seam[13:-13])
+    for left, right, t in ((76, 306, 0.02), (62, 292, 0.04)):
         put((left, right), seam[[int(t * 199), 199 - int(t * 199)]])
     for (side, lid), row in EYE_ROWS.items():
         put(row, eye_lines(side)[lid])
@@ -563,7 +608,7 @@ def landmarks() -> Line:
     mesh: Line = measured + (pull @ moved) / np.maximum(pull.sum(axis=1), 1.0)[:, None]
     mesh[known] = np.array(list(exact.values()))
     around = np.array(((0, 0), (1, 0), (0, -1), (-1, 0), (0, 1))) * IRIS
-    irises = [around + (CX + side * EYE_DX, EYE_Y - 0.6) for side in (-1, 1)]
+    irises = [around + (CX + side * EYE_DX, EYE_Y - 0.9) for side in (-1, 1)]
     return np.concatenate([mesh, *irises])
 
 

@@ -197,6 +197,7 @@ def _pose(
         angle=float(np.arctan2(across[1], across[0])),
         stretch=float(np.linalg.norm(across)) / portrait.mouth.width,
         tongue=float(motion[Column.TONGUE]),
+        rounded=min(max(float(motion[Column.ROUND]), 0.0), 1.0),
     )
 
 

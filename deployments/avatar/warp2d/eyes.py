@@ -18,21 +18,23 @@ from deployments.types import Frame
 
 N_PHASES = 16
 _GAZE_X = 0.085  # of the eye's width: how far the iris moves at full gaze
-_GAZE_Y = 0.055
+_GAZE_Y = 0.040
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Eye:
     """One eye in the source picture; ``lids[0]`` is open.
 
-    ``rest``: (rows, cols, 3) the picture there. ``opening``: (rows, cols, 1) 0..1 between the
-    lids. ``lids``: for each phase the lid's premultiplied colour (rows, cols, 3) and what it
-    leaves of the eye (rows, cols, 1).
+    ``rest``: (rows, cols, 3) the picture there. ``ball``: the same with the eyeball continued
+    under the lids, so that a moving gaze drags no lashes along. ``opening``: (rows, cols, 1)
+    0..1 between the lids. ``lids``: for each phase the lid's premultiplied colour (rows, cols, 3)
+    and what it leaves of the eye (rows, cols, 1).
     """
 
     x: int
     y: int
     rest: NDArray[np.float32]
+    ball: NDArray[np.float32]
     opening: NDArray[np.float32]
     identity: NDArray[np.float32]
     shift: NDArray[np.float32]
@@ -44,7 +46,7 @@ class Eye:
         eye = self.rest
         if abs(gaze_x) > 0.01 or abs(gaze_y) > 0.01:
             where = self.identity - self.shift * np.array((gaze_x, gaze_y), dtype=np.float32)
-            looking = remap(self.rest, where)
+            looking = remap(self.ball, where)
             eye = eye + (looking - eye) * self.opening
         # The upper lid follows the eye down.
         phase = round(min(max(shut, 0.16 * gaze_y, 0.0), 1.0) * (N_PHASES - 1))
@@ -86,11 +88,13 @@ def _eye(
     bottom = _curve(lower, columns) - y0
     identity = np.stack(np.meshgrid(np.arange(cols), np.arange(rows)), axis=-1).astype(np.float32)
     contour = np.concatenate([upper, lower[::-1]]) - origin
+    opening = _fill(contour, rows, cols)
     return Eye(
         x=int(x0),
         y=int(y0),
         rest=rest,
-        opening=_fill(contour, rows, cols),
+        ball=_ball(rest, opening),
+        opening=opening,
         identity=identity,
         shift=_gaze_shift(identity, contour, width),
         lids=tuple(
@@ -112,8 +116,19 @@ def _curve(points: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[n
 def _fill(contour: NDArray[np.float64], rows: int, cols: int) -> NDArray[np.float32]:
     mask = np.zeros((rows, cols), np.uint8)
     cv2.fillPoly(mask, [np.round(contour * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    soft = blurred(mask, 1.0)
+    # Drawn in a little: the lashes' dark edge stays the picture's own.
+    inner = np.asarray(cv2.erode(mask, np.ones((4, 4), np.uint8)))
+    soft = blurred(inner, 1.0)
     return (soft.astype(np.float32) / 255)[..., None]
+
+
+def _ball(rest: NDArray[np.float32], opening: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What lies well inside the opening, carried on beyond it."""
+    known = cv2.erode((opening[..., 0] > 0.9).astype(np.uint8), np.ones((2, 2), np.uint8))
+    near = cv2.dilate(known, np.ones((15, 15), np.uint8))
+    hidden = ((near > 0) & (known == 0)).astype(np.uint8)
+    filled = cv2.inpaint(rest.astype(np.uint8), hidden, 5.0, cv2.INPAINT_TELEA)
+    return np.asarray(filled).astype(np.float32)
 
 
 def _gaze_shift(
@@ -124,8 +139,8 @@ def _gaze_shift(
     t = np.clip(np.abs(identity[..., 0] - centre_x) / (0.5 * width), 0, 1)
     moved = np.clip((1 - t) / 0.5, 0, 1)
     moved = moved * moved * (3 - 2 * moved)
-    shift: NDArray[np.float32] = moved[..., None] * np.array((_GAZE_X, _GAZE_Y), dtype=np.float32) * width
-    return shift.astype(np.float32)
+    most = np.array((_GAZE_X, _GAZE_Y)) * width
+    return (moved[..., None] * most).astype(np.float32)
 
 
 def _lid(

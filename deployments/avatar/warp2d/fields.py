@@ -145,12 +145,14 @@ def _skin(face: Geometry, moves: NDArray[np.float64]) -> None:
         moves[column, :, 0] = out * width * np.sign(away[:, 0]) * _near_corner(face)
         moves[column, :, 1] = -up * width * _near_corner(face)
     moves[Column.ROUND, :, 0] = -0.15 * width * np.sign(away[:, 0]) * _near_corner(face)
-    for row in mesh.BROWS:
-        middle = face.points[list(row)].mean(axis=0)
-        near = np.exp(-np.sum(((face.points - middle) / (0.42, 0.26) / face.eye_distance) ** 2, 1))
-        moves[Column.BROW, :, 1] -= 0.060 * face.eye_distance * near
-    eyes = _ids(*mesh.EYE_UPPER, *mesh.EYE_LOWER)
-    moves[Column.BROW, eyes] = 0.0
+    for brow, lid in zip(mesh.BROWS, mesh.EYE_UPPER, strict=True):
+        middle = face.points[list(brow)].mean(axis=0)
+        reach = np.array((0.42, 0.30)) * face.eye_distance
+        near = np.exp(-np.sum(((face.points - middle) / reach) ** 2, axis=1))
+        # Nothing moves at the lid itself, or a raised brow would open the eye.
+        above = face.points[list(lid), 1].min() - face.points[:, 1]
+        free = _smooth(above / (0.9 * (face.points[list(lid), 1].min() - middle[1])) - 0.1)
+        moves[Column.BROW, :, 1] -= 0.060 * face.eye_distance * near * free
 
 
 def _near_corner(face: Geometry) -> NDArray[np.float64]:
@@ -172,12 +174,12 @@ def _upper_lip(face: Geometry, moves: NDArray[np.float64]) -> None:
     for depth, row in zip((1.0, 0.66, 0.33, 0.0), rows, strict=True):
         ids = list(row)
         s = _along(face, ids)
-        arch = np.sqrt(np.clip(1 - s**2, 0, 1))
+        arch = np.clip(1 - s**2, 0, 1) ** 0.75
         _set_lip(face, moves, ids, s)
         moves[Column.JAW, ids, 1] = width * (0.075 * (1 - arch) - 0.030 * arch)
         moves[Column.RAISE, ids, 1] = -0.075 * width * arch * (0.85 + 0.15 * depth)
         moves[Column.PRESS, ids, 1] = 0.030 * width * arch * depth
-        moves[Column.ROUND, ids, 1] = -0.045 * width * arch * depth
+        moves[Column.ROUND, ids, 1] = -0.035 * width * np.sqrt(np.clip(1 - s**2, 0, 1)) * depth
         moves[Column.WIDE, ids, 1] = -0.012 * width * (1 - arch) + 0.012 * width * arch * depth
         moves[Column.TUCK, ids, 1] = -0.025 * width * arch
 
@@ -193,12 +195,12 @@ def _lower_lip(face: Geometry, moves: NDArray[np.float64]) -> None:
     for depth, row in zip((1.0, 0.66, 0.33, 0.0), rows, strict=True):
         ids = list(row)
         s = _along(face, ids)
-        arch = np.sqrt(np.clip(1 - np.abs(s) ** 2.2, 0, 1))
+        arch = np.clip(1 - np.abs(s) ** 2.1, 0, 1) ** 0.8
         _set_lip(face, moves, ids, s)
         moves[Column.JAW, ids, 1] = width * (0.075 * (1 - arch) + (0.335 - 0.03 * depth) * arch)
         moves[Column.RAISE, ids, 1] = 0.0
         moves[Column.PRESS, ids, 1] = -0.035 * width * arch * depth
-        moves[Column.ROUND, ids, 1] = 0.060 * width * arch * depth
+        moves[Column.ROUND, ids, 1] = 0.045 * width * np.sqrt(np.clip(1 - s**2, 0, 1)) * depth
         moves[Column.WIDE, ids, 1] = -0.012 * width * (1 - arch) - 0.018 * width * arch * depth
         moves[Column.TUCK, ids, 1] = -width * arch * (0.020 + 0.055 * depth)
 

@@ -19,7 +19,7 @@ _OVERSAMPLE = 4  # painted larger, so that edges are smooth wherever the sprite 
 _DARK = np.array((26.0, 16.0, 44.0))  # BGR, a warm near-black
 _DEEP = np.array((60.0, 44.0, 104.0))  # the flesh further front
 _TONGUE = np.array((118.0, 104.0, 196.0))
-_ENAMEL = np.array((214.0, 228.0, 236.0))
+_ENAMEL = np.array((226.0, 238.0, 246.0))
 # Relative widths of the teeth from the middle outwards: incisors, canine, premolars.
 _UPPER_TEETH = (0.108, 0.084, 0.086, 0.074, 0.060)
 _LOWER_TEETH = (0.066, 0.070, 0.076, 0.070, 0.060)
@@ -56,6 +56,7 @@ class Pose:
     angle: float
     stretch: float  # width now, relative to rest
     tongue: float  # 0 down .. 1 up
+    rounded: float  # lips forward keep the light out
 
 
 def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int, int]) -> Frame:
@@ -73,18 +74,19 @@ def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int,
     lift = pose.tongue
     jaw_x, jaw_y = pose.jaw
     skull_x, skull_y = pose.skull
-    tongue_y = (jaw_y + 0.010 * unit) * (1 - lift) + min(skull_y + 0.19 * unit, jaw_y) * lift
+    low = jaw_y + 0.055 * unit
+    tongue_y = low * (1 - lift) + min(skull_y + 0.235 * unit, low) * lift
     middle_x = (jaw_x + skull_x) / 2
     _put(inside, mouth.tongue, mouth.scale, (middle_x, tongue_y), pose.angle, 1.0, origin)
-    lower = (jaw_x, jaw_y - 0.015 * unit)
+    lower = (jaw_x, jaw_y - 0.030 * unit)
     _put(inside, mouth.lower_teeth, mouth.scale, lower, pose.angle, 1.0, origin)
-    upper = (skull_x, skull_y - 0.045 * unit)
+    upper = (skull_x, skull_y + 0.058 * unit)
     narrow = 0.5 + 0.5 * min(pose.stretch, 1.1)
     _put(inside, mouth.upper_teeth, mouth.scale, upper, pose.angle, narrow, origin)
     # The upper lip throws a soft shadow, and the corners are darker than the middle.
-    shade = np.clip(0.50 + gap / (0.16 * unit) * 0.50, 0.50, 1.0)
+    shade = np.clip(0.70 + gap / (0.08 * unit) * 0.30, 0.70, 1.0) * (1 - 0.5 * pose.rounded)
     x = (np.arange(cols, dtype=np.float32) + origin[0] - middle_x) / (0.5 * unit * pose.stretch)
-    shade = shade * (1 - 0.55 * np.clip(np.abs(x), 0, 1.1) ** 2.5)[None]
+    shade = shade * (1 - 0.55 * np.clip(np.abs(x), 0, 1.1) ** 3)[None]
     shaded: Frame = np.clip(inside * shade[..., None], 0, 255).astype(np.uint8)
     return shaded
 
@@ -170,14 +172,14 @@ def _finish(
     y = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, cols, dtype=np.float32)[None]
     # Teeth curve away to the sides, and the gum's side lies in the lip's shade.
-    fade = (1 - 0.42 * x**2) * (0.80 + 0.20 * (y if upper else 1 - y))
+    fade = (1 - 0.34 * x**2) * (0.90 + 0.10 * (y if upper else 1 - y))
     if not upper:
-        fade *= 0.80
+        fade *= 0.84
     # The narrow dark between two teeth is filled with a warm half-shade, not with black.
     gaps = blurred(alpha, rows * 0.04)
     body = np.clip(np.maximum(alpha, np.clip(gaps * 1.6 - 0.5, 0, 1)), 0, 1)
-    shade = np.where(body > 0, 0.66 + 0.34 * light, 1.0) * fade
-    warm = np.array((0.94, 0.98, 1.0)) ** (1.0 + 2.0 * (1 - fade[..., None]))
+    shade = np.where(body > 0, 0.80 + 0.20 * light, 1.0) * fade
+    warm = np.array((0.88, 0.93, 1.0)) ** (0.3 + 2.5 * (1 - fade[..., None]))
     painted = colour * shade[..., None] * warm
     return _shrink(painted, body)
 
