@@ -37,11 +37,13 @@ class LaunchError(Exception):
 def main() -> int:
     """The command behind ``make serve``."""
     options = _options()
-    stop = _stop_on_signals()
+    stop = threading.Event()
+    _stop_on_signals(stop)
     try:
         config = serve_config(options)
         check_machine(options)
         with _run_folder() as folder, _ray(options, folder) as token:
+            _stop_on_signals(stop)  # Ray puts handlers of its own in their place
             address = _address(options)
             _deploy(config, options.dashboard_port, token)
             _wait_until_ready(address, options.dashboard_port, token, stop)
@@ -78,15 +80,12 @@ def _options() -> LaunchOptions:
     return LaunchOptions(**vars(parser.parse_args()))
 
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-
+def _stop_on_signals(stop: threading.Event) -> None:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
-    return stop
 
 
 @contextlib.contextmanager

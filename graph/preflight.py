@@ -44,11 +44,7 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     Raises:
         ConfigError: no such profile, or a host beyond loopback without keys.
     """
-    path = PROFILES / f"{options.profile}.yaml"
-    if options.profile not in profile_names():
-        known = ", ".join(profile_names())
-        raise ConfigError(f"unknown profile {options.profile!r}; PROFILE can be: {known}")
-    config: dict[str, Any] = yaml.safe_load(path.read_text())
+    config: dict[str, Any] = yaml.safe_load(_profile_file(options.profile).read_text())
     http = config["http_options"]
     http.update(host=options.host, port=options.port)
     if options.tls_cert is not None:
@@ -60,6 +56,16 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     keys = ingress.get("api_keys_file")
     check_exposure(options.host, Path(keys) if keys else None)
     return config
+
+
+def _profile_file(profile: str) -> Path:
+    """A profile is a name in ``cluster/``, or the path of a file of one's own."""
+    if profile in profile_names():
+        return PROFILES / f"{profile}.yaml"
+    if profile.endswith((".yaml", ".yml")) and Path(profile).is_file():
+        return Path(profile)
+    known = ", ".join(profile_names())
+    raise ConfigError(f"unknown profile {profile!r}; PROFILE can be a YAML file, or: {known}")
 
 
 def check_machine(options: LaunchOptions) -> None:
