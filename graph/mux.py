@@ -158,7 +158,9 @@ class FragmentedMp4:
 def silent_mp4(video: Sequence[VideoPackets], width_px: int, height_px: int) -> bytes:
     """A plain MP4 of the packets, index first, so that a browser can loop it."""
     sink = io.BytesIO()
-    options = {"movflags": "faststart"}
+    # Room for the index in front; `faststart` would open the file again by its name.
+    n_frames = sum(part.n_frames for part in video)
+    options = {"moov_size": str(2048 + 32 * n_frames)}
     with av.open(sink, "w", format="mp4", options=options) as container:
         container.metadata["comment"] = AI_COMMENT
         picture = container.add_mux_stream(
