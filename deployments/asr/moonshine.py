@@ -21,6 +21,7 @@ from deployments.resample import resampled
 from deployments.types import AsrCapabilities, AudioChunk, Samples, Transcript
 
 _SAMPLE_RATE_HZ = 16_000
+_WARM_UP_RATE_HZ = 48_000  # not its own, so that the resampler is warm as well
 _SINGLE_THREAD = "MOONSHINE_ORT_SINGLE_THREAD"  # read by the library while it loads a model
 _INAUDIBLE = 1e-3  # -60 dB; of digital silence the model makes "You"
 _MUSIC = str.maketrans("", "", "♪♫")  # what it writes for hum and noise
@@ -49,8 +50,8 @@ class MoonshineAsr:
         self._settings = settings
         self._transcriber = _load(settings.is_single_threaded)
         rng = np.random.default_rng(0)
-        noise = rng.normal(0, 0.05, _SAMPLE_RATE_HZ).astype(np.float32)
-        self.transcribe(AudioChunk(noise, _SAMPLE_RATE_HZ), "en")
+        noise = rng.normal(0, 0.05, _WARM_UP_RATE_HZ).astype(np.float32)
+        self.transcribe(AudioChunk(noise, _WARM_UP_RATE_HZ), "en")
 
     def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
         """As ``AsrEngine.transcribe``; ``words`` is empty."""

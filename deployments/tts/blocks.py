@@ -3,6 +3,7 @@
 Shared by the engines of the stage. Pure: samples and marks in, ``SpeechChunk`` out.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,7 +49,7 @@ class Cut:
     silence: float = 1e-3  # -60 dB of full scale, below the noise of any room
 
     def samples(self, seconds: float) -> int:
-        return round(seconds * self.sample_rate_hz)
+        return math.ceil(seconds * self.sample_rate_hz)
 
 
 class BlockCutter:

@@ -11,8 +11,10 @@ Source: espeak-ng 1.52.0 (GPL-3), ``speak_lib.h``; constants and the layout of i
 
 import _ctypes
 import ctypes
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,7 +118,6 @@ class EspeakLibrary:
         path = data_path if data_path is not None else str(espeakng_loader.get_data_path())
         if not Path(path).is_dir():
             raise EngineLoadError("espeak-ng's voice data is missing", stage="tts")
-        self._link: tempfile.TemporaryDirectory[str] | None = None
         self._data_path = self._shortened(path).encode()
         with _LOCK, self._loaded(_Callback(_stop)):
             pass
@@ -180,8 +181,9 @@ class EspeakLibrary:
     def _shortened(self, path: str) -> str:
         if len(path.encode()) <= _MAX_DATA_PATH_BYTES:
             return path
-        self._link = tempfile.TemporaryDirectory(prefix="espeak-")  # 0700; goes with this object
-        link = Path(self._link.name) / "data"
+        folder = tempfile.mkdtemp(prefix="espeak-")  # readable by this user alone
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # at exit at the latest
+        link = Path(folder) / "data"
         link.symlink_to(Path(path).resolve(), target_is_directory=True)
         if len(str(link).encode()) > _MAX_DATA_PATH_BYTES:
             raise EngineLoadError(

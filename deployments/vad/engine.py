@@ -11,7 +11,7 @@ from deployments.types import AudioChunk, Samples
 # Speech once begun goes on while the probability stays above the threshold less this.
 # Source: the ``neg_threshold`` default of Silero's own utilities.
 _HYSTERESIS = 0.15
-_MIN_RUN_S = 0.09  # shorter runs are clicks and knocks, not syllables
+_MIN_RUN_S = 0.15  # shorter runs are clicks, or the first moments of noise, not syllables
 _SLICE_S = 4.0  # resampled at a time, so that a long recording costs only what is listened to
 
 
@@ -46,7 +46,7 @@ def speech_seconds(
     Args:
         audio: mono, any rate.
         threshold: the probability from which a chunk begins a run of speech. The run goes on
-            while it stays within 0.15 below, and counts once it is 0.09 s long.
+            while it stays within 0.15 below, and counts once it is 0.15 s long.
         enough_s: no more than this has to be known.
     """
     stream = engine.open()

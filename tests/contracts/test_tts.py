@@ -1,0 +1,281 @@
+"""What every speech synthesiser does, whoever wrote it."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.registry import load_engine
+from deployments.tts.engine import TtsEngine
+from deployments.types import Phoneme, ReplySentence, Samples, SpeechChunk
+
+needs_espeak = pytest.mark.skipif(
+    not find_spec("espeakng_loader"), reason="the extra 'espeak' is not installed"
+)
+
+TEXTS = {
+    "en": "The quick brown fox jumps over the lazy dog, and she sells sea shells.",
+    "zh": "你好，今天天气怎么样？我很高兴认识你。",
+    "es": "¿Qué tal estás, Juan? El perro corre por la carretera.",
+}
+
+
+@pytest.fixture(scope="module", params=["fake", pytest.param("espeak", marks=needs_espeak)])
+def engine(request: pytest.FixtureRequest) -> TtsEngine:
+    return load("tts", request.param)
+
+
+def load(stage: str, name: str, **options: Any) -> TtsEngine:
+    loaded: TtsEngine = load_engine(stage, name, options)
+    return loaded
+
+
+def sentence(text: str, index: int = 0, turn_no: int = 0) -> ReplySentence:
+    return ReplySentence(index, text, is_last=True, turn_no=turn_no)
+
+
+def spoken(
+    engine: TtsEngine, text: str, language: str = "en", voice: str | None = None
+) -> list[SpeechChunk]:
+    return list(engine.speak(sentence(text), language, voice))
+
+
+def samples(blocks: list[SpeechChunk]) -> Samples:
+    return np.concatenate([block.audio.samples for block in blocks])
+
+
+def phonemes(blocks: list[SpeechChunk]) -> list[Phoneme]:
+    return [phoneme for block in blocks for phoneme in block.phonemes]
+
+
+def fingerprint(blocks: list[SpeechChunk]) -> str:
+    return hashlib.sha256(samples(blocks).tobytes()).hexdigest()
+
+
+def test_voices_have_ids_for_the_wire_and_every_language_has_one(engine: TtsEngine) -> None:
+    voices = engine.capabilities.voices
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{2,64}", voice.id) for voice in voices)
+    assert len({voice.id for voice in voices}) == len(voices)
+    spoken_languages = {language for voice in voices for language in voice.languages}
+    assert spoken_languages == set(engine.capabilities.languages)
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "es"])
+def test_blocks_are_of_the_promised_kind(engine: TtsEngine, language: str) -> None:
+    blocks = list(engine.speak(sentence(TEXTS[language], 3, turn_no=7), language, None))
+    assert [block.is_last for block in blocks] == [False] * (len(blocks) - 1) + [True]
+    for block in blocks:
+        assert (block.sentence_index, block.turn_no) == (3, 7)
+        assert block.audio.sample_rate_hz == engine.capabilities.sample_rate_hz
+        assert block.audio.samples.dtype == np.float32
+        assert block.audio.samples.ndim == 1
+        assert np.max(np.abs(block.audio.samples)) <= 1
+        assert 0.1 <= round(block.audio.duration_s, 6) <= 0.25
+
+
+def test_blocks_follow_each_other_without_gap(engine: TtsEngine) -> None:
+    blocks = spoken(engine, TEXTS["en"])
+    starts = [round(block.audio.start_s * block.audio.sample_rate_hz) for block in blocks]
+    lengths = [len(block.audio.samples) for block in blocks]
+    assert starts == [sum(lengths[:i]) for i in range(len(lengths))]
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "es"])
+def test_a_sentence_begins_and_ends_with_silence(engine: TtsEngine, language: str) -> None:
+    sound = samples(spoken(engine, TEXTS[language], language))
+    audible = np.flatnonzero(np.abs(sound) > 1e-3) / engine.capabilities.sample_rate_hz
+    duration_s = len(sound) / engine.capabilities.sample_rate_hz
+    assert 0.05 <= audible[0] <= 0.1
+    assert 0.15 <= duration_s - audible[-1] <= 0.6
+    assert np.sqrt(np.mean(sound**2)) > 0.03
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "es"])
+def test_phonemes_cover_the_sentence_in_order(engine: TtsEngine, language: str) -> None:
+    blocks = spoken(engine, TEXTS[language], language)
+    found = phonemes(blocks)
+    assert found[0].start_s == 0
+    assert found[-1].end_s == pytest.approx(sum(block.audio.duration_s for block in blocks))
+    assert all(a.end_s == b.start_s for a, b in pairwise(found))
+    assert all(phoneme.start_s < phoneme.end_s for phoneme in found)
+    assert len([phoneme for phoneme in found if phoneme.ipa]) >= 12
+    assert not set("".join(phoneme.ipa for phoneme in found)) & set("()ˈˌ˥˦˧˨˩.-0123456789 ")
+
+
+def test_a_phoneme_comes_with_the_block_in_which_it_starts(engine: TtsEngine) -> None:
+    for block in spoken(engine, TEXTS["en"]):
+        end_s = block.audio.start_s + block.audio.duration_s
+        assert all(block.audio.start_s <= phoneme.start_s < end_s for phoneme in block.phonemes)
+
+
+def test_a_longer_sentence_takes_longer(engine: TtsEngine) -> None:
+    short, long = spoken(engine, "One word."), spoken(engine, TEXTS["en"])
+    assert len(samples(long)) > 2 * len(samples(short))
+
+
+def test_every_voice_speaks_and_sounds_different(engine: TtsEngine) -> None:
+    prints = {
+        fingerprint(spoken(engine, TEXTS[language], language, voice.id))
+        for voice in engine.capabilities.voices
+        for language in voice.languages[:1]
+    }
+    assert len(prints) == len(engine.capabilities.voices)
+
+
+def test_no_voice_means_the_first_of_the_language(engine: TtsEngine) -> None:
+    for language in engine.capabilities.languages:
+        first = next(v for v in engine.capabilities.voices if language in v.languages)
+        default = fingerprint(spoken(engine, TEXTS[language], language))
+        assert fingerprint(spoken(engine, TEXTS[language], language, first.id)) == default
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "es"])
+def test_what_was_said_before_does_not_change_the_samples(engine: TtsEngine, language: str) -> None:
+    expected = fingerprint(spoken(engine, TEXTS[language], language))
+    for other in ("es", "en", "zh"):
+        spoken(engine, "Something else, 45. " + TEXTS[other], other)
+        closed = engine.speak(sentence(TEXTS["en"]), "en", None)
+        next(closed)
+        assert isinstance(closed, Generator)
+        closed.close()
+        assert fingerprint(spoken(engine, TEXTS[language], language)) == expected
+
+
+def test_closing_midway_stops_and_the_next_sentence_is_whole(engine: TtsEngine) -> None:
+    expected = fingerprint(spoken(engine, TEXTS["en"]))
+    for n_blocks in (0, 1, 3):
+        blocks = engine.speak(sentence(TEXTS["en"] * 20), "en", None)
+        assert isinstance(blocks, Generator)
+        for _ in range(n_blocks):
+            next(blocks)
+        blocks.close()
+        assert list(blocks) == []
+        assert not [thread for thread in threading.enumerate() if thread.name == "espeak"]
+    assert fingerprint(spoken(engine, TEXTS["en"])) == expected
+
+
+def test_two_sentences_may_be_spoken_at_once(engine: TtsEngine) -> None:
+    jobs = [(TEXTS[language], language) for language in ("en", "zh", "es")] * 4
+    expected = [fingerprint(spoken(engine, *job)) for job in jobs]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda job: fingerprint(spoken(engine, *job)), jobs)) == expected
+
+
+def test_a_listener_who_dawdles_holds_nobody_up(engine: TtsEngine) -> None:
+    expected = fingerprint(spoken(engine, TEXTS["es"], "es"))
+    slow = engine.speak(sentence(TEXTS["en"] * 5), "en", None)
+    first = next(slow)
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(lambda: fingerprint(spoken(engine, TEXTS["es"], "es")))
+        assert other.result(timeout=30) == expected
+    rest = [first, *slow]
+    assert rest[-1].is_last
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+def test_empty_text_is_refused(engine: TtsEngine, text: str) -> None:
+    with pytest.raises(EngineInputError):
+        spoken(engine, text)
+
+
+def test_text_without_a_sound_is_a_pause(engine: TtsEngine) -> None:
+    blocks = spoken(engine, "...")
+    assert blocks[-1].is_last
+    assert not np.any(samples(blocks))
+    assert {phoneme.ipa for phoneme in phonemes(blocks)} == {""}
+
+
+def test_unknown_languages_and_voices_are_refused(engine: TtsEngine) -> None:
+    with pytest.raises(EngineInputError):
+        spoken(engine, "nuqneH", "tlh")
+    with pytest.raises(EngineInputError):
+        spoken(engine, "Hello.", "en", "nobody")
+
+
+@needs_espeak
+def test_a_voice_is_refused_a_language_that_it_does_not_speak() -> None:
+    espeak = load("tts", "espeak")
+    spanish = next(v.id for v in espeak.capabilities.voices if v.languages == ("es",))
+    with pytest.raises(EngineInputError):
+        spoken(espeak, "Hello.", "en", spanish)
+
+
+@needs_espeak
+def test_markup_and_commands_are_read_out_and_not_obeyed() -> None:
+    espeak = load("tts", "espeak")
+    plain = fingerprint(spoken(espeak, "Hello there my friend."))
+    for text in (
+        "Hello there \x0199Pmy friend.",
+        "Hello <prosody rate='x-fast'>there my friend</prosody>.",
+        "Hello there [[mI2]] my friend.",
+    ):
+        assert len(samples(spoken(espeak, text))) > len(samples(spoken(espeak, "Hello there.")))
+        assert fingerprint(spoken(espeak, text)) != plain
+    assert fingerprint(spoken(espeak, "Hello there\x00 my\x01 friend.")) == fingerprint(
+        spoken(espeak, "Hello there  my  friend.")
+    )
+
+
+@needs_espeak
+def test_settings_change_what_is_heard() -> None:
+    normal = samples(spoken(load("tts", "espeak"), TEXTS["en"]))
+    fast = samples(spoken(load("tts", "espeak", rate_wpm=260), TEXTS["en"]))
+    paused = samples(spoken(load("tts", "espeak", pause_s=1.35), TEXTS["en"]))
+    assert len(fast) < 0.8 * len(normal)
+    assert len(paused) - len(normal) == 22_050
+
+
+@needs_espeak
+def test_voice_data_behind_a_long_path_is_found(tmp_path: Path) -> None:
+    import espeakng_loader
+
+    deep = tmp_path.joinpath(*(["a folder of a deep environment"] * 8))
+    deep.mkdir(parents=True)
+    link = deep / "espeak-ng-data"
+    link.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
+    assert len(str(link)) > 240
+    far = load("tts", "espeak", data_path=str(link))
+    near = load("tts", "espeak")
+    assert fingerprint(spoken(far, TEXTS["en"])) == fingerprint(spoken(near, TEXTS["en"]))
+
+
+@needs_espeak
+@pytest.mark.parametrize("folder", ["nowhere", "empty"])
+def test_missing_voice_data_is_a_load_error(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EngineLoadError, match="voice data"):
+        load("tts", "espeak", data_path=str(tmp_path / folder))
+    assert spoken(load("tts", "espeak"), "It still speaks.")[-1].is_last
+
+
+def test_the_fakes_speech_lasts_as_long_as_its_text() -> None:
+    fake = load("tts", "fake", letter_s=0.1, lead_s=0.05, pause_s=0.15)
+    assert len(samples(spoken(fake, "abcdefgh"))) == pytest.approx(22_050, abs=5)
+
+
+def test_the_fake_may_have_no_phonemes() -> None:
+    blocks = spoken(load("tts", "fake", has_phonemes=False), "hello")
+    assert {phoneme.ipa for phoneme in phonemes(blocks)} == {""}
+
+
+def test_the_fake_fails_and_hangs_as_declared() -> None:
+    failing = load("tts", "fake", fail_on_call=2, fail_after_blocks=1)
+    whole = spoken(failing, "hello you")
+    blocks = failing.speak(sentence("hello you"), "en", None)
+    np.testing.assert_array_equal(next(blocks).audio.samples, whole[0].audio.samples)
+    with pytest.raises(EngineRuntimeError):
+        next(blocks)
+    assert fingerprint(spoken(failing, "hello you")) == fingerprint(whole)
+    with pytest.raises(EngineRuntimeError, match="hung"):
+        spoken(load("tts", "fake", hang_on_call=1, hang_s=0.01), "hello")
+    with pytest.raises(EngineLoadError):
+        load("tts", "fake", fail_load=True)
