@@ -59,6 +59,11 @@ class Feed:
         await self._chunks.aclose()
 
 
+# Speech that is already there still needs a few rounds of the event loop to arrive: without any
+# patience, silence would be put in the middle of it.
+_MIN_PATIENCE_S = 0.02
+
+
 class Face:
     """Draws a turn's speech, stretch by stretch, into one MP4."""
 
@@ -105,7 +110,7 @@ class Face:
     def _patience_s(self) -> float | None:
         if self.look_ahead_s is None or not self.playback.has_started:
             return None
-        return max(0.0, self._ahead_s() - self.settings.gap_margin_s)
+        return max(_MIN_PATIENCE_S, self._ahead_s() - self.settings.gap_margin_s)
 
     def _ahead_s(self) -> float:
         cut_s = self.timeline.n_frames_cut / self.timeline.plan.fps
