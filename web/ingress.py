@@ -49,6 +49,8 @@ class Ingress:
         tts: DeploymentHandle[Any],
         avatar: DeploymentHandle[Any],
     ) -> None:
+        # What the ingress logs goes where Serve's own lines go, under the same settings.
+        logging.getLogger("avatar").parent = logging.getLogger("ray.serve")
         self._config = config
         self._stages = with_repeats(
             from_handles(asr, llm, tts, avatar),

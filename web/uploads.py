@@ -43,21 +43,24 @@ class _LimitedParser(MultiPartParser):
         super().on_part_data(data, start, end)
 
 
-async def _limited(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks.
+async def _limited(
+    request: Request, max_bytes: int, envelope_bytes: int = 0
+) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, of at most ``max_bytes`` and what surrounds them.
 
     Raises:
         ProtocolError: ``too_large``, at once where the client declares the size, else as soon as
             the limit is crossed.
     """
+    limit_bytes = max_bytes + envelope_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
-        raise _too_large(limit_bytes)
+        raise _too_large(max_bytes)
     n_bytes = 0
     async for chunk in request.stream():
         n_bytes += len(chunk)
         if n_bytes > limit_bytes:
-            raise _too_large(limit_bytes)
+            raise _too_large(max_bytes)
         yield chunk
 
 
@@ -67,7 +70,7 @@ async def read_form(request: Request, model: type[ModelT], max_file_bytes: int) 
     Raises:
         ProtocolError: ``too_large``, or ``bad_request`` saying which field is wrong.
     """
-    body = _limited(request, max_file_bytes + _ENVELOPE_BYTES)
+    body = _limited(request, max_file_bytes, _ENVELOPE_BYTES)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "multipart/form-data":

@@ -9,6 +9,7 @@ import { listenToKeys } from "./keyboard.js";
 import { Log } from "./log.js";
 import { Meter } from "./meter.js";
 import { hearingNote, isHeard, Pickers } from "./pickers.js";
+import { explain } from "./problems.js";
 import { tab } from "./tab.js";
 import { Timeline } from "./timeline.js";
 import { view } from "./view.js";
@@ -74,8 +75,10 @@ function showGone(problem) {
   if (problem.code === "unauthorized") {
     byId("key-form").hidden = false;
     view.showServer("locked", "A key is needed");
-  } else {
+  } else if (problem.code === "unreachable") {
     view.showServer("gone", "No connection");
+  } else {
+    view.showServer("failed", explain(problem).title);
   }
   settle();
 }

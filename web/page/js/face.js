@@ -20,16 +20,15 @@ export class Face {
   /** Shows another avatar's silent face. */
   async show(avatar, api) {
     this.#shown = avatar.id;
-    const [poster, film] = await Promise.all([
-      avatar.thumbnail_url ? api.objectUrl(avatar.thumbnail_url) : "",
-      api.objectUrl(avatar.idle_url),
-    ]);
+    const [poster, film] = await Promise.all(
+      [avatar.thumbnail_url, avatar.idle_url].map((url) => orNothing(url, api)),
+    );
     if (this.#shown !== avatar.id) return; // another was chosen meanwhile
     for (const url of this.#urls) URL.revokeObjectURL(url);
     this.#urls = [poster, film].filter(Boolean);
     this.#idle.poster = poster;
     this.#idle.src = film;
-    this.#breathe();
+    if (film) this.#breathe();
   }
 
   /** The reply's first picture is there: let it show. */
@@ -52,5 +51,15 @@ export class Face {
   #breathe() {
     if (NO_MOTION.matches) this.#idle.pause();
     else this.#idle.play().catch(() => {}); // muted, so at worst a power saver keeps it still
+  }
+}
+
+/** A face that does not breathe, or one that shows only when it speaks, is still a face. */
+async function orNothing(url, api) {
+  try {
+    return url ? await api.objectUrl(url) : "";
+  } catch (problem) {
+    if (problem.code === "unauthorized") throw problem;
+    return "";
   }
 }

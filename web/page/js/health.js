@@ -53,6 +53,7 @@ export class HealthWatch {
       await this.#on.health(health);
       return health.status !== "loading";
     } catch (problem) {
+      if (!problem.code) reportError(problem); // a fault of the page itself: for the console
       this.#on.gone(problem);
       return false;
     }
