@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deployments.types import AudioChunk
+from deployments.types import AudioChunk, Samples
 
 
 def resampled(audio: AudioChunk, sample_rate_hz: int) -> AudioChunk:
@@ -21,12 +21,13 @@ def resampled(audio: AudioChunk, sample_rate_hz: int) -> AudioChunk:
     return AudioChunk(samples, sample_rate_hz, audio.start_s)
 
 
-def _swresample(audio: AudioChunk, sample_rate_hz: int) -> np.ndarray:
+def _swresample(audio: AudioChunk, sample_rate_hz: int) -> Samples:
     import av
 
-    samples = np.ascontiguousarray(audio.samples, np.float32)
+    # Silence after it: of a few samples alone the filter makes nothing.
+    samples = np.pad(audio.samples.astype(np.float32), (0, audio.sample_rate_hz // 50))
     frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="flt", layout="mono")
     frame.sample_rate = audio.sample_rate_hz
     resampler = av.AudioResampler("flt", "mono", sample_rate_hz)
     frames = [*resampler.resample(frame), *resampler.resample(None)]
-    return np.concatenate([part.to_ndarray()[0] for part in frames])
+    return np.concatenate([np.asarray(part.to_ndarray()[0], np.float32) for part in frames])

@@ -210,19 +210,26 @@ def test_a_voice_is_refused_a_language_that_it_does_not_speak() -> None:
 
 
 @needs_espeak
-def test_markup_and_commands_are_read_out_and_not_obeyed() -> None:
-    espeak = load("tts", "espeak")
-    plain = fingerprint(spoken(espeak, "Hello there my friend."))
-    for text in (
-        "Hello there \x0199Pmy friend.",
-        "Hello <prosody rate='x-fast'>there my friend</prosody>.",
-        "Hello there [[mI2]] my friend.",
-    ):
-        assert len(samples(spoken(espeak, text))) > len(samples(spoken(espeak, "Hello there.")))
-        assert fingerprint(spoken(espeak, text)) != plain
-    assert fingerprint(spoken(espeak, "Hello there\x00 my\x01 friend.")) == fingerprint(
-        spoken(espeak, "Hello there  my  friend.")
-    )
+@pytest.mark.parametrize(
+    ("text", "sounds"),
+    [
+        ("Hello <b>there</b>.", "biː"),  # an element named b
+        ("Hello <break time='3s'/> there.", "bɹeɪk"),
+        ("Hello there &lt; you.", "ɛltiː"),  # not "less than"
+        ("Well, [[h@l'oU]] there.", "eɪtʃæt"),  # letters, not the phoneme codes of "hello"
+        ("Hello \x0199P there.", "naɪntinaɪn"),  # not a pitch of 99
+    ],
+)
+def test_markup_and_commands_are_read_out_and_not_obeyed(text: str, sounds: str) -> None:
+    heard = "".join(phoneme.ipa for phoneme in phonemes(spoken(load("tts", "espeak"), text)))
+    assert sounds in heard
+
+
+@needs_espeak
+def test_text_goes_on_after_a_null_and_half_a_character() -> None:
+    heard = spoken(load("tts", "espeak"), "Hello\x00my\ud83d friend.")
+    plain = spoken(load("tts", "espeak"), "Hello my  friend.")
+    assert fingerprint(heard) == fingerprint(plain)
 
 
 @needs_espeak
