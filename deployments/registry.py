@@ -44,7 +44,9 @@ def check_options(stage: str, name: str, options: dict[str, Any]) -> None:
     try:
         engine_class(stage, name).Settings.model_validate(options)
     except ValidationError as error:
-        raise ConfigError(f"{stage} engine {name!r}: {error}", stage=stage) from None
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{stage} engine {name!r}, {where}: {first['msg']}", stage=stage) from None
 
 
 def load_engine(stage: str, name: str, options: dict[str, Any]) -> Any:

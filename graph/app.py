@@ -6,35 +6,13 @@ names given here.
 
 from ray import serve
 from ray.serve import Application
-from web.ingress import Ingress
 
 from deployments.asr.deployment import Asr
 from deployments.avatar.deployment import Avatar
-from deployments.config import (
-    AsrConfig,
-    AvatarConfig,
-    LlmConfig,
-    Settings,
-    TtsConfig,
-    VadConfig,
-)
 from deployments.llm.deployment import Llm
-from deployments.registry import check_options
 from deployments.tts.deployment import Tts
-from graph.turn import TurnSettings
-from web.settings import IngressSettings, check_exposure
-
-
-class AppConfig(Settings):
-    """What a profile may set; a misspelt key fails when the graph is built."""
-
-    vad: VadConfig = VadConfig()
-    asr: AsrConfig = AsrConfig()
-    llm: LlmConfig = LlmConfig()
-    tts: TtsConfig = TtsConfig()
-    avatar: AvatarConfig = AvatarConfig()
-    turn: TurnSettings = TurnSettings()
-    ingress: IngressSettings = IngressSettings()
+from graph.config import AppConfig, check_config
+from web.ingress import Ingress
 
 
 def build(config: AppConfig) -> Application:
@@ -43,14 +21,11 @@ def build(config: AppConfig) -> Application:
     Raises:
         ConfigError: an engine, an option or an address that cannot work.
     """
-    for stage in ("vad", "asr", "llm", "tts", "avatar"):
-        chosen = getattr(config, stage)
-        check_options(stage, chosen.engine, chosen.options)
-    check_exposure(config.ingress.host, config.ingress.api_keys_file)
-    return serve.deployment(Ingress, name="ingress").bind(
+    check_config(config)
+    return serve.deployment(name="ingress")(Ingress).bind(
         config.model_dump(mode="json"),
-        serve.deployment(Asr, name="asr").bind(config.asr),
-        serve.deployment(Llm, name="llm").bind(config.llm),
-        serve.deployment(Tts, name="tts").bind(config.tts),
-        serve.deployment(Avatar, name="avatar").bind(config.avatar),
+        serve.deployment(name="asr")(Asr).bind(config.asr),
+        serve.deployment(name="llm")(Llm).bind(config.llm),
+        serve.deployment(name="tts")(Tts).bind(config.tts),
+        serve.deployment(name="avatar")(Avatar).bind(config.avatar),
     )

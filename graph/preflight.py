@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from deployments.errors import ConfigError
-from web.settings import check_exposure
+from graph.config import read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "cluster"
@@ -42,7 +42,7 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     """The profile's Serve configuration with the launch options filled in.
 
     Raises:
-        ConfigError: no such profile, or a host beyond loopback without keys.
+        ConfigError: no such profile, a setting that cannot work, or a host without keys.
     """
     config: dict[str, Any] = yaml.safe_load(_profile_file(options.profile).read_text())
     http = config["http_options"]
@@ -53,8 +53,7 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     ingress.update(host=options.host, data_dir=str(options.data_dir.resolve()))
     if options.api_keys_file is not None:
         ingress["api_keys_file"] = str(options.api_keys_file.resolve())
-    keys = ingress.get("api_keys_file")
-    check_exposure(options.host, Path(keys) if keys else None)
+    read_config(config["applications"][0]["args"])
     return config
 
 

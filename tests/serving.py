@@ -84,29 +84,29 @@ def running(profile: str | Path, **settings: str) -> Iterator[Server]:
             Path(folder),
             process,
         )
+        ready = threading.Event()
+        reader = threading.Thread(target=_read, args=(server, ready), daemon=True)
+        reader.start()
         try:
-            _wait_until_ready(server)
+            came_up = ready.wait(START_TIMEOUT_S) and process.poll() is None
+            if not came_up or not server.token:
+                raise RuntimeError("the server did not start:\n" + "\n".join(server.lines))
             yield server
         finally:
             stop(process)
+            reader.join()
 
 
-def _wait_until_ready(server: Server) -> None:
-    ready = threading.Event()
-
-    def read() -> None:
-        for line in server.process.stdout or ():
+def _read(server: Server, ready: threading.Event) -> None:
+    """Keep what the server prints until it ends; ``ready`` is also set when it ends early."""
+    with server.process.stdout or open(os.devnull) as output:
+        for line in output:
             server.lines.append(line.rstrip())
             if "its token: cat " in line:
                 server.token = Path(line.rpartition("cat ")[2].strip(" )\n")).read_text()
             if line.startswith("  Stop with"):
                 ready.set()
-        ready.set()  # it ended
-
-    threading.Thread(target=read, daemon=True).start()
-    came_up = ready.wait(START_TIMEOUT_S) and server.process.poll() is None
-    if not came_up or not server.token:
-        raise RuntimeError("the server did not start:\n" + "\n".join(server.lines))
+    ready.set()
 
 
 def stop(process: "subprocess.Popen[str]") -> int:

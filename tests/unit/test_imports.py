@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("deployments", "graph", "web")
 STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
-COMPOSERS = {"graph.app", "graph.launch", "graph.preflight"}
+COMPOSERS = {"graph.app", "graph.config", "graph.launch", "graph.preflight"}
 MAY_IMPORT_RAY = {"graph.app", "graph.launch", "graph.handles", "graph.metrics", "web.ingress"}
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
