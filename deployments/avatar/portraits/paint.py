@@ -438,9 +438,9 @@ def lips(canvas: Image) -> None:
     lighten(canvas, stroke(top[30:-30] + (0, -1.3), (0.4, 1.3, 0.9, 1.3, 0.4), 0.9), rgb(255, 226, 208), 0.30)
     shine = bump(CX - 5, 327.6, 10, 2.2) + 0.6 * bump(CX + 9, 327.8, 6, 1.8)
     lighten(canvas, shine.astype(np.float32), rgb(255, 222, 214), 0.34)
-    lay(canvas, stroke(seam, (0.3, 1.1, 1.7, 1.4, 1.7, 1.1, 0.3), 0.4), rgb(96, 40, 42), 0.88)
+    lay(canvas, stroke(seam[6:-6], (0.2, 0.9, 1.6, 1.4, 1.6, 0.9, 0.2), 0.4), rgb(96, 40, 42), 0.88)
     darken(canvas, stroke(seam + (0, 1.6), (0.5, 2.4, 2.6, 2.4, 0.5), 1.0), rgb(150, 84, 84), 0.5)
-    darken(canvas, both(37.2, 317.4, 3.4, 2.6), rgb(176, 116, 102), 0.45)
+    darken(canvas, both(37.6, 317.2, 3.2, 2.4), rgb(190, 132, 116), 0.38)
 
 
 def hair(canvas: Image) -> None:
@@ -588,9 +588,9 @@ def exact_points() -> dict[int, tuple[float, float]]:
     put(LIP_ROWS["top"], top)
     put(LIP_ROWS["bottom"], bottom)
     # The lips part a little inside the corners.
-    put(LIP_ROWS["seam above"], seam[13:-13])
-    put(LIP_ROWS["seam below"], seam[13:-13])
-    for left, right, t in ((76, 306, 0.02), (62, 292, 0.04)):
+    put(LIP_ROWS["seam above"], seam[8:-8])
+    put(LIP_ROWS["seam below"], seam[8:-8])
+    for left, right, t in ((76, 306, 0.012), (62, 292, 0.025)):
         put((left, right), seam[[int(t * 199), 199 - int(t * 199)]])
     for (side, lid), row in EYE_ROWS.items():
         put(row, eye_lines(side)[lid])

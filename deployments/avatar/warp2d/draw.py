@@ -155,7 +155,8 @@ def _below_seam(
     soft = 1 + np.minimum(beyond * 0.8, 16.0)
     rows = np.arange(first, last, dtype=np.float32)[:, None]
     step = (rows - y.astype(np.float32)) / soft.astype(np.float32) + np.float32(0.5)
-    return np.clip(step, 0, 1)
+    weight: NDArray[np.float32] = np.clip(step, 0, 1).astype(np.float32, copy=False)
+    return weight
 
 
 def _open_mouth(

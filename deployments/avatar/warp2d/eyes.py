@@ -119,7 +119,7 @@ def _fill(contour: NDArray[np.float64], rows: int, cols: int) -> NDArray[np.floa
     # Drawn in a little: the lashes' dark edge stays the picture's own.
     inner = np.asarray(cv2.erode(mask, np.ones((4, 4), np.uint8)))
     soft = blurred(inner, 1.0)
-    return (soft.astype(np.float32) / 255)[..., None]
+    return (soft / 255).astype(np.float32)[..., None]
 
 
 def _ball(rest: NDArray[np.float32], opening: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,7 +140,8 @@ def _gaze_shift(
     moved = np.clip((1 - t) / 0.5, 0, 1)
     moved = moved * moved * (3 - 2 * moved)
     most = np.array((_GAZE_X, _GAZE_Y)) * width
-    return (moved[..., None] * most).astype(np.float32)
+    shift: NDArray[np.float32] = (moved[..., None] * most).astype(np.float32)
+    return shift
 
 
 def _lid(

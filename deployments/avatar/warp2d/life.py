@@ -52,7 +52,8 @@ def gaze(n: NDArray[np.int64], fps: int, seed: int) -> NDArray[np.float64]:
     before = np.array([_look(seed, int(s) - 1) for s in slot]).reshape(-1, 2)
     # Eyes jump: a saccade of this size takes about 50 ms.
     arrived = smoothstep(within / 0.06)[:, None]
-    return before + (here - before) * arrived
+    looks: NDArray[np.float64] = before + (here - before) * arrived
+    return looks
 
 
 def sway(n: NDArray[np.int64], fps: int, seed: int) -> NDArray[np.float64]:

@@ -132,19 +132,16 @@ def _stress(
     times_us: NDArray[np.int64],
     controls: Mapping[str, float],
 ) -> None:
-    """Nod a little and lift the brows on stressed vowels, in place."""
+    """Nod a little and lift the brows on emphasised vowels, in place."""
+    nod = np.zeros(len(times_us))
     for s in sounds:
-        if not visemes.is_stressed(s):
-            continue
+        strength = visemes.emphasis(s)
         since_s = (times_us - s.start_us + 80_000) / US
         heard = s.start_us < times_us + _CONTEXT_US
-        length_ms = (min(s.end_us, s.start_us + 400_000) - s.start_us) // 1000
-        strength = min(1.0, length_ms / 160) * heard
-        swing = np.clip(since_s / 0.6, 0, 1)
-        nod = np.sin(np.pi * swing) ** 2 * strength
-        rows[:, Column.PITCH] += 0.28 * nod * controls["head_motion"]
-        rows[:, Column.BROW] += 0.30 * nod * controls["expression"]
-    np.clip(rows[:, Column.BROW], -1, 1, out=rows[:, Column.BROW])
+        swing = np.sin(np.pi * np.clip(since_s / 0.6, 0, 1)) ** 2
+        nod = np.maximum(nod, swing * strength * heard)
+    rows[:, Column.PITCH] += 0.45 * nod * controls["head_motion"]
+    rows[:, Column.BROW] += 0.30 * nod * controls["expression"]
 
 
 def _come_to_rest(n_frames: int, n_rest: int) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ _OVERSAMPLE = 4  # painted larger, so that edges are smooth wherever the sprite 
 _DARK = np.array((26.0, 16.0, 44.0))  # BGR, a warm near-black
 _DEEP = np.array((60.0, 44.0, 104.0))  # the flesh further front
 _TONGUE = np.array((118.0, 104.0, 196.0))
-_ENAMEL = np.array((226.0, 238.0, 246.0))
+_ENAMEL = np.array((230.0, 245.0, 255.0))
 # Relative widths of the teeth from the middle outwards: incisors, canine, premolars.
 _UPPER_TEETH = (0.108, 0.084, 0.086, 0.074, 0.060)
 _LOWER_TEETH = (0.066, 0.070, 0.076, 0.070, 0.060)
@@ -87,7 +87,9 @@ def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int,
     shade = np.clip(0.70 + gap / (0.08 * unit) * 0.30, 0.70, 1.0) * (1 - 0.5 * pose.rounded)
     x = (np.arange(cols, dtype=np.float32) + origin[0] - middle_x) / (0.5 * unit * pose.stretch)
     shade = shade * (1 - 0.55 * np.clip(np.abs(x), 0, 1.1) ** 3)[None]
-    shaded: Frame = np.clip(inside * shade[..., None], 0, 255).astype(np.uint8)
+    # Shade inside a mouth is warm: blue light is lost first.
+    tint = shade[..., None] ** np.array((1.30, 1.15, 1.0), dtype=np.float32)
+    shaded: Frame = np.clip(inside * tint, 0, 255).astype(np.uint8)
     return shaded
 
 

@@ -79,6 +79,7 @@ _CLOSED = frozenset("mpb")
 # How fast the influence of a sound fades before and after it, in seconds, for each control:
 # rounding is prepared long before, a closed lip is a short affair.
 _FADE_S = np.array([0.045, 0.070, 0.085, 0.022, 0.055, 0.025, 0.040])
+REACH_S = 0.6  # beyond it a sound has no influence, so that what must be remembered is bounded
 _REST_WEIGHT = 0.02  # of the closed mouth that lies under everything
 _CLOSURE_US = 26_000  # half of the least time that lips stay shut: one frame always falls into it
 
@@ -102,9 +103,15 @@ def segments(sound: Sound) -> list[tuple[Sound, Viseme]]:
     ]
 
 
-def is_stressed(sound: Sound) -> bool:
-    """Whether the phoneme carries the main stress of a word, on which heads nod."""
-    return "ˈ" in sound.ipa and any(c in _VOWELS for c in sound.ipa)
+def emphasis(sound: Sound) -> float:
+    """0..1 how much a phoneme makes a speaker nod: long and stressed vowels do.
+
+    Not every synthesiser marks stress, but all of them lengthen what they stress.
+    """
+    if not any(c in _VOWELS for c in sound.ipa):
+        return 0.0
+    length_ms = min(sound.end_us - sound.start_us, 300_000) / 1000
+    return min(1.0, max(0.0, (length_ms - 60) / 140) + 0.35 * ("ˈ" in sound.ipa))
 
 
 def shapes(
@@ -125,6 +132,7 @@ def shapes(
     away_s = np.maximum(np.maximum(start - now, now - end), 0) / US  # (n, sounds)
     target = np.array([v.shape for _, v in parts])
     insist = np.array([v.weight for _, v in parts])
+    heard &= away_s < REACH_S
     weight = np.exp(-away_s[..., None] / _FADE_S) * insist * heard[..., None]
     mixed: NDArray[np.float64] = np.einsum("tsc,sc->tc", weight, target)
     mixed /= weight.sum(axis=1) + _REST_WEIGHT
