@@ -234,10 +234,6 @@ def clip(
     return out.getvalue()
 
 
-async def fake_idle_loop(avatar_id: str) -> bytes:
-    return b"idle video of " + avatar_id.encode()
-
-
 async def fake_metrics() -> str:
     return "turns 1\n"
 
@@ -258,6 +254,8 @@ class World:
     data_dir: Path
     health: list[Health]
     outcomes: list[str]
+    drawn: asyncio.Event  # set once an idle loop has been drawn
+    drawn_faces: list[str]
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -277,6 +275,12 @@ def make_world(
     store = SqliteStore(data_dir, retention_s=chosen.retention_s, **extra)
     health = [ready()]
     outcomes: list[str] = []
+    drawn, drawn_faces = asyncio.Event(), list[str]()
+
+    async def draw_idle_loop(avatar_id: str) -> bytes:
+        drawn_faces.append(avatar_id)
+        drawn.set()
+        return b"idle video of " + avatar_id.encode()
 
     async def current_health() -> Health:
         return health[-1]
@@ -290,12 +294,12 @@ def make_world(
         settings=chosen,
         health=current_health,
         metrics=fake_metrics,
-        idle_loop=fake_idle_loop,
+        idle_loop=draw_idle_loop,
         on_turn=lambda outcome, timings: outcomes.append(outcome),
         **extra,
     )
     app = create_app(services) if page is None else create_app(services, page)
-    return World(app, switches, store, data_dir, health, outcomes)
+    return World(app, switches, store, data_dir, health, outcomes, drawn, drawn_faces)
 
 
 class Caller:

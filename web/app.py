@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deployments.errors import AvatarError
-from graph.language import load_detector
 from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
 from web.health import version
@@ -22,6 +22,7 @@ from web.keys import KeyRing, RequireKey, read_hashes
 from web.problems import log_failure, problem_of
 from web.routes import conversation, docs, faces, service, sessions, stages
 from web.services import Context, Services
+from web.warmup import warm_up
 
 logger = logging.getLogger("avatar.web")
 
@@ -40,7 +41,7 @@ def create_app(services: Services, page: Path = service.PAGE) -> FastAPI:
         version=version(),
         docs_url=None,
         redoc_url=None,
-        lifespan=lambda _: _background(services),
+        lifespan=lambda _: _background(context),
     )
     app.openapi_version = "3.0.3"  # the newest that the bundled Swagger UI reads
     for router in (
@@ -91,19 +92,16 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 
 @asynccontextmanager
-async def _background(services: Services) -> AsyncIterator[None]:
+async def _background(context: Context) -> AsyncIterator[None]:
     """What goes on beside the requests: warming up, and erasing what has expired."""
-    tasks = [
-        asyncio.create_task(asyncio.to_thread(load_detector)),
-        asyncio.create_task(_sweep(services)),
-    ]
+    tasks = [asyncio.create_task(warm_up(context)), asyncio.create_task(_sweep(context.services))]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(services.store.close)
+        await asyncio.to_thread(context.services.store.close)
 
 
 async def _sweep(services: Services) -> None:
@@ -111,5 +109,5 @@ async def _sweep(services: Services) -> None:
         await asyncio.sleep(services.settings.sweep_every_s)
         try:
             await asyncio.to_thread(services.store.sweep)
-        except OSError as error:  # a full or absent disk is reported by the turns themselves
+        except (OSError, sqlite3.Error) as error:  # the turns themselves report a full disk
             logger.warning("expired turns were not erased: %s", type(error).__name__)

@@ -20,7 +20,7 @@ class Faces:
         self._stages = stages
         self._idle_loop = idle_loop
         self._made: dict[tuple[str, str], bytes] = {}
-        self._making: dict[tuple[str, str], asyncio.Task[bytes]] = {}
+        self._making: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def thumbnail(self, avatar_id: str) -> bytes:
         """A WebP picture."""
@@ -34,13 +34,19 @@ class Faces:
         self, key: tuple[str, str], draw: Callable[[str], Coroutine[None, None, bytes]]
     ) -> bytes:
         if key not in self._made:
-            task = self._making.get(key)
-            if task is None:
-                task = self._making[key] = asyncio.create_task(draw(key[1]))
-                task.add_done_callback(lambda _: self._making.pop(key, None))
+            if key not in self._making:
+                self._making[key] = asyncio.create_task(self._make(key, draw))
             # One visitor who leaves must not stop the drawing that others wait for.
-            self._made[key] = await asyncio.shield(task)
+            await asyncio.shield(self._making[key])
         return self._made[key]
+
+    async def _make(
+        self, key: tuple[str, str], draw: Callable[[str], Coroutine[None, None, bytes]]
+    ) -> None:
+        try:
+            self._made[key] = await draw(key[1])
+        finally:
+            del self._making[key]
 
     async def _draw_thumbnail(self, avatar_id: str) -> bytes:
         still = await self._stages.avatar.still(avatar_id)

@@ -1,5 +1,6 @@
 """Health, metrics, documentation, the page, sessions, faces and voices over HTTP."""
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -496,3 +497,43 @@ async def test_a_browser_may_ask_first_without_a_key(tmp_path: Path) -> None:
         )
 
     assert answer.status_code == 200
+
+
+# what goes on beside the requests
+
+
+async def test_the_default_face_is_drawn_before_anybody_asks(world: World) -> None:
+    async with world.app.router.lifespan_context(world.app), asyncio.timeout(10):
+        await world.drawn.wait()
+
+    assert world.drawn_faces == ["grey"]
+    assert (await get(world, API + "avatars/grey/idle")).content == b"idle video of grey"
+    assert world.drawn_faces == ["grey"]
+
+
+async def test_expired_turns_are_erased_without_being_asked_for(tmp_path: Path) -> None:
+    time_s = 1000.0
+    world = make_world(tmp_path, clock=lambda: time_s, retention_s=60, sweep_every_s=0.01)
+    await kept_turn(world)
+    time_s += 60
+    swept = asyncio.Event()
+    sweep = world.store.sweep
+    loop = asyncio.get_running_loop()
+
+    def watched() -> None:
+        sweep()
+        loop.call_soon_threadsafe(swept.set)
+
+    world.store.sweep = watched  # type: ignore[method-assign]
+    async with world.app.router.lifespan_context(world.app), asyncio.timeout(10):
+        await swept.wait()
+
+    assert world.media() == []
+
+
+async def test_visitors_who_come_together_wait_for_one_drawing(world: World) -> None:
+    path = API + "avatars/green/idle"
+    answers = await asyncio.gather(*(get(world, path) for _ in range(3)))
+
+    assert [answer.content for answer in answers] == [b"idle video of green"] * 3
+    assert world.drawn_faces == ["green"]

@@ -1,0 +1,50 @@
+"""What the first visitor would otherwise wait for, done while nobody asks yet."""
+
+import asyncio
+import logging
+
+import numpy as np
+
+from deployments.errors import AvatarError
+from deployments.types import AudioChunk
+from graph.language import load_detector
+from web.listening import ASR_RATE_HZ, hear
+from web.media_out import encoder
+from web.services import Context
+
+logger = logging.getLogger("avatar.web")
+
+_ASK_EVERY_S = 0.5
+
+
+async def warm_up(context: Context) -> None:
+    """Load what this process needs, then, once the stages are there, ask them what they can do
+    and have the default face drawn at rest. Failing costs only the first visitor's time."""
+    await asyncio.gather(asyncio.to_thread(load_detector), _hear_noise(context))
+    await _until_ready(context)
+    try:
+        catalogue = context.catalogue
+        await asyncio.gather(catalogue.asr(), catalogue.llm(), catalogue.tts(), catalogue.avatar())
+        card = await catalogue.card(None)
+        await context.faces.thumbnail(card.id)
+        await context.faces.idle(card.id)
+    except AvatarError as error:
+        logger.warning("not warmed up: %s", type(error).__name__)
+
+
+async def _until_ready(context: Context) -> None:
+    """Serve tells nobody when a deployment becomes ready, so it has to be asked."""
+    while True:
+        if (await context.services.health()).is_ready:
+            return
+        await asyncio.sleep(_ASK_EVERY_S)
+
+
+async def _hear_noise(context: Context) -> None:
+    """Decode and judge a second of noise, which loads FFmpeg's tables and the detector's."""
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, ASR_RATE_HZ).astype(np.float32)
+    clip = encoder("wav").encode(AudioChunk(noise, ASR_RATE_HZ))
+    try:
+        await hear(clip, context.services)
+    except AvatarError:  # noise may well be no speech
+        return
