@@ -22,6 +22,7 @@ class StageConfig(Settings):
     first_output_timeout_s: float = Field(default=10.0, gt=0)
     stall_timeout_s: float = Field(default=5.0, gt=0)  # between two outputs of one stream
     n_attempts: int = Field(default=2, ge=1)
+    hang_timeout_s: float = Field(default=30.0, gt=0)  # of one engine step; then a new replica
 
 
 class VadConfig(Settings):

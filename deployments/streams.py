@@ -1,6 +1,7 @@
 """Streams between engines, stages and the graph: stepping, reading ahead, cancelling."""
 
 import asyncio
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -9,9 +10,10 @@ from collections.abc import (
     Generator,
     Iterator,
 )
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from deployments.errors import AvatarError, EngineRuntimeError
@@ -51,33 +53,74 @@ def engine_errors(stage: str) -> Iterator[None]:
         raise EngineRuntimeError(text, stage=stage, retryable=True) from error
 
 
-async def from_engine(
-    iterator: Iterator[T], executor: Executor, stage: str
-) -> AsyncGenerator[T, None]:
+class EngineThread:
+    """The one thread on which an engine is ever touched; knows how long its step has taken."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self._pool = ThreadPoolExecutor(1, stage)
+        self._busy_since_s: float | None = None
+
+    async def run(self, call: Callable[..., T], *args: Any) -> T:
+        """The call's result.
+
+        Raises:
+            AvatarError: as the engine raised it.
+            EngineRuntimeError: for anything else that it raised.
+        """
+        loop = asyncio.get_running_loop()
+        with engine_errors(self.stage):
+            return await loop.run_in_executor(self._pool, partial(self._step, call, *args))
+
+    def submit(self, call: Callable[[], object]) -> None:
+        """Run ``call`` after the step in progress; nobody waits for it."""
+        self._pool.submit(self._step, call)
+
+    def check(self, limit_s: float) -> None:
+        """Raise if the step in progress hangs, so that the replica is replaced.
+
+        Raises:
+            EngineRuntimeError: it has taken longer than ``limit_s``.
+        """
+        since = self._busy_since_s
+        if since is not None and time.monotonic() - since > limit_s:
+            text = f"the {self.stage} engine has not come back for {limit_s:g} s"
+            raise EngineRuntimeError(text, stage=self.stage)
+
+    def end(self) -> None:
+        """Let the thread go once its step is done."""
+        self._pool.shutdown(wait=False)
+
+    def _step(self, call: Callable[..., T], *args: Any) -> T:
+        self._busy_since_s = time.monotonic()
+        try:
+            return call(*args)
+        finally:
+            self._busy_since_s = None
+
+
+async def from_engine(iterator: Iterator[T], thread: EngineThread) -> AsyncGenerator[T, None]:
     """An engine's blocking iterator, one thread hop per step, so that the replica stays awake.
 
     When the caller leaves, the iterator is closed on the same thread, after the step in progress.
 
     Args:
         iterator: what the engine's verb returned.
-        executor: has one thread, the only one on which this iterator is ever touched.
-        stage: named in errors.
+        thread: the only one on which this iterator is ever touched.
 
     Raises:
         AvatarError: as the engine raised it.
         EngineRuntimeError: for anything else that it raised.
     """
-    loop = asyncio.get_running_loop()
     try:
         while True:
-            with engine_errors(stage):
-                item: Any = await loop.run_in_executor(executor, next, iterator, _EXHAUSTED)
+            item: Any = await thread.run(next, iterator, _EXHAUSTED)
             if item is _EXHAUSTED:
                 return
             yield item
     finally:
         if isinstance(iterator, Generator):
-            executor.submit(iterator.close)
+            thread.submit(iterator.close)
 
 
 @dataclass(frozen=True, slots=True)

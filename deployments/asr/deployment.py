@@ -1,12 +1,9 @@
 """The ASR stage on a replica: one engine on one thread."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-
 from deployments.asr.engine import AsrEngine
 from deployments.config import AsrConfig
 from deployments.registry import load_engine
-from deployments.streams import engine_errors
+from deployments.streams import EngineThread
 from deployments.types import AsrCapabilities, AudioChunk, Transcript
 
 
@@ -15,7 +12,12 @@ class Asr:
 
     def __init__(self, config: AsrConfig) -> None:
         self._engine: AsrEngine = load_engine("asr", config.engine, config.options)
-        self._thread = ThreadPoolExecutor(1, "asr")
+        self._thread = EngineThread("asr")
+        self._hang_timeout_s = config.hang_timeout_s
+
+    async def check_health(self) -> None:
+        """Asked by Serve, which replaces the replica when this raises."""
+        self._thread.check(self._hang_timeout_s)
 
     async def describe(self) -> AsrCapabilities:
         """What the engine can do."""
@@ -23,8 +25,4 @@ class Asr:
 
     async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
         """The final transcript of one utterance; see ``AsrEngine.transcribe``."""
-        loop = asyncio.get_running_loop()
-        with engine_errors("asr"):
-            return await loop.run_in_executor(
-                self._thread, self._engine.transcribe, audio, language
-            )
+        return await self._thread.run(self._engine.transcribe, audio, language)

@@ -1,8 +1,6 @@
 """The avatar stage on a replica: portraits prepared once, stretches drawn for whoever asks."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +12,7 @@ from deployments.avatar.render import stretch_packets
 from deployments.config import AvatarConfig
 from deployments.errors import EngineInputError
 from deployments.registry import load_engine
-from deployments.streams import engine_errors, from_engine
+from deployments.streams import EngineThread, engine_errors, from_engine
 from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
@@ -34,7 +32,8 @@ class Avatar:
     def __init__(self, config: AvatarConfig) -> None:
         self._encoder = config.encoder
         self._engine: AvatarEngine[Any] = load_engine("avatar", config.engine, config.options)
-        self._thread = ThreadPoolExecutor(1, "avatar")
+        self._thread = EngineThread("avatar")
+        self._hang_timeout_s = config.hang_timeout_s
         sources = builtin_portraits()
         with engine_errors("avatar"):
             self._portraits = {source.id: self._engine.prepare(source) for source in sources}
@@ -46,6 +45,10 @@ class Avatar:
             for _ in self._packets(self._silence(self._cards[0].id, n_frames=2)):
                 pass  # warms up the engine and the encoder
 
+    async def check_health(self) -> None:
+        """Asked by Serve, which replaces the replica when this raises."""
+        self._thread.check(self._hang_timeout_s)
+
     async def describe(self) -> AvatarCapabilities:
         """What the engine can do."""
         return self._engine.capabilities
@@ -56,13 +59,11 @@ class Avatar:
 
     async def still(self, avatar_id: str) -> Frame:
         """The face at rest."""
-        loop = asyncio.get_running_loop()
-        with engine_errors("avatar"):
-            return await loop.run_in_executor(self._thread, self._draw_rest, avatar_id)
+        return await self._thread.run(self._draw_rest, avatar_id)
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         """The stretch's H.264 packets, the first one with a keyframe."""
-        stream = from_engine(self._packets(stretch), self._thread, "avatar")
+        stream = from_engine(self._packets(stretch), self._thread)
         async with aclosing(stream) as packets:
             async for part in packets:
                 yield part

@@ -1,13 +1,12 @@
 """The LLM stage on a replica: one thread for each reply in progress."""
 
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from deployments.config import LlmConfig
 from deployments.llm.engine import LlmEngine
 from deployments.registry import load_engine
-from deployments.streams import from_engine
+from deployments.streams import EngineThread, from_engine
 from deployments.types import LlmCapabilities, Message
 
 
@@ -23,11 +22,11 @@ class Llm:
 
     async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """The reply's deltas; see ``LlmEngine.reply``."""
-        thread = ThreadPoolExecutor(1, "llm")
+        thread = EngineThread("llm")
         try:
-            stream = from_engine(self._engine.reply(messages, language), thread, "llm")
+            stream = from_engine(self._engine.reply(messages, language), thread)
             async with aclosing(stream) as deltas:
                 async for delta in deltas:
                     yield delta
         finally:
-            thread.shutdown(wait=False)
+            thread.end()

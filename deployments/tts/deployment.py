@@ -1,12 +1,11 @@
 """The TTS stage on a replica: one synthesiser on one thread."""
 
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from deployments.config import TtsConfig
 from deployments.registry import load_engine
-from deployments.streams import from_engine
+from deployments.streams import EngineThread, from_engine
 from deployments.tts.engine import TtsEngine
 from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities
 
@@ -16,7 +15,12 @@ class Tts:
 
     def __init__(self, config: TtsConfig) -> None:
         self._engine: TtsEngine = load_engine("tts", config.engine, config.options)
-        self._thread = ThreadPoolExecutor(1, "tts")
+        self._thread = EngineThread("tts")
+        self._hang_timeout_s = config.hang_timeout_s
+
+    async def check_health(self) -> None:
+        """Asked by Serve, which replaces the replica when this raises."""
+        self._thread.check(self._hang_timeout_s)
 
     async def describe(self) -> TtsCapabilities:
         """What the engine can do."""
@@ -27,6 +31,6 @@ class Tts:
     ) -> AsyncGenerator[SpeechChunk, None]:
         """The sentence's speech; see ``TtsEngine.speak``."""
         speech = self._engine.speak(sentence, language, voice)
-        async with aclosing(from_engine(speech, self._thread, "tts")) as chunks:
+        async with aclosing(from_engine(speech, self._thread)) as chunks:
             async for chunk in chunks:
                 yield chunk

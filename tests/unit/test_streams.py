@@ -2,15 +2,13 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 import pytest
 
 from deployments.errors import EngineInputError, EngineRuntimeError
-from deployments.streams import cancelling, from_engine, prefetch, produced
+from deployments.streams import EngineThread, cancelling, from_engine, prefetch, produced
 
 
 async def numbers(n: int) -> AsyncGenerator[int, None]:
@@ -26,29 +24,30 @@ async def test_an_engines_items_come_in_order_from_its_own_thread() -> None:
             threads.add(threading.current_thread())
             yield i
 
-    with ThreadPoolExecutor(1) as thread:
-        items = [item async for item in from_engine(engine(), thread, "tts")]
+    items = [item async for item in from_engine(engine(), EngineThread("tts"))]
     assert items == [0, 1, 2, 3, 4]
     assert len(threads) == 1
     assert threading.current_thread() not in threads
 
 
 async def test_a_blocking_engine_leaves_the_loop_awake() -> None:
-    gate = threading.Event()
+    reached, gate = threading.Event(), threading.Event()
 
     def engine() -> Iterator[int]:
+        reached.set()
         gate.wait(5)
         yield 1
 
-    with ThreadPoolExecutor(1) as thread:
-        stream = from_engine(engine(), thread, "tts")
-        first = asyncio.create_task(anext(stream))
-        began = time.monotonic()
-        await asyncio.sleep(0)
-        assert time.monotonic() - began < 1
-        gate.set()
-        assert await first == 1
-        await stream.aclose()
+    thread = EngineThread("tts")
+    stream = from_engine(engine(), thread)
+    first = asyncio.create_task(anext(stream))
+    assert await asyncio.to_thread(reached.wait, 5)
+    with pytest.raises(EngineRuntimeError, match="tts engine has not come back"):
+        thread.check(limit_s=0.0)
+    gate.set()
+    assert await first == 1
+    await stream.aclose()
+    thread.check(limit_s=1.0)
 
 
 async def test_leaving_midway_closes_the_engines_generator() -> None:
@@ -61,10 +60,9 @@ async def test_leaving_midway_closes_the_engines_generator() -> None:
         finally:
             closed.set()
 
-    with ThreadPoolExecutor(1) as thread:
-        async with aclosing(from_engine(engine(), thread, "tts")) as stream:
-            assert await anext(stream) == 1
-        assert await asyncio.to_thread(closed.wait, 5)
+    async with aclosing(from_engine(engine(), EngineThread("tts"))) as stream:
+        assert await anext(stream) == 1
+    assert await asyncio.to_thread(closed.wait, 5)
 
 
 async def test_an_engines_own_error_passes_and_any_other_becomes_a_runtime_error() -> None:
@@ -76,11 +74,10 @@ async def test_an_engines_own_error_passes_and_any_other_becomes_a_runtime_error
         raise KeyError("weights")
         yield
 
-    with ThreadPoolExecutor(1) as thread:
-        with pytest.raises(EngineInputError, match="empty text"):
-            await anext(from_engine(ours(), thread, "tts"))
-        with pytest.raises(EngineRuntimeError, match="tts engine failed: KeyError: 'weights'"):
-            await anext(from_engine(foreign(), thread, "tts"))
+    with pytest.raises(EngineInputError, match="empty text"):
+        await anext(from_engine(ours(), EngineThread("tts")))
+    with pytest.raises(EngineRuntimeError, match="tts engine failed: KeyError: 'weights'"):
+        await anext(from_engine(foreign(), EngineThread("tts")))
 
 
 async def test_prefetch_gives_the_same_items() -> None:
