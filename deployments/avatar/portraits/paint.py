@@ -27,11 +27,11 @@ IRIS = 11.8
 RNG = np.random.default_rng(7)
 
 FACE = ((0, 106), (44, 114), (74, 146), (87, 194), (89, 238), (84.5, 280), (72.5, 317), (51.5, 348), (28, 366.5), (12, 372.2), (0, 373.2))
-EYE_TOP = ((-24, 4.2), (-18.5, -3.4), (-9.5, -9.8), (0.5, -11.9), (10.5, -10.9), (19, -6.6), (25.5, -2.0))
-EYE_BOTTOM = ((-24, 4.2), (-17.5, 7.2), (-8.5, 9.9), (0.5, 10.6), (10.5, 9.2), (19, 4.6), (25.5, -2.0))
-SEAM = ((-36, 317.0), (-24, 320.0), (-11, 322.4), (0, 321.8), (11, 322.4), (24, 320.0), (36, 317.0))
-LIP_TOP = ((-36, 317.0), (-24, 313.8), (-8.5, 310.0), (0, 311.8), (8.5, 310.0), (24, 313.8), (36, 317.0))
-LIP_BOTTOM = ((-36, 317.0), (-26, 325.8), (-13, 333.4), (0, 335.6), (13, 333.4), (26, 325.8), (36, 317.0))
+EYE_TOP = ((-24, 4.0), (-18.5, -3.0), (-9.5, -9.2), (0.5, -11.4), (10.5, -10.6), (19, -6.6), (25.5, -2.2))
+EYE_BOTTOM = ((-24, 4.0), (-17.5, 6.8), (-8.5, 9.2), (0.5, 9.8), (10.5, 8.4), (19, 4.0), (25.5, -2.2))
+SEAM = ((-36.5, 315.4), (-24, 319.4), (-11, 322.4), (0, 321.9), (11, 322.4), (24, 319.4), (36.5, 315.4))
+LIP_TOP = ((-36.5, 315.4), (-24, 313.0), (-8.5, 310.2), (0, 312.0), (8.5, 310.2), (24, 313.0), (36.5, 315.4))
+LIP_BOTTOM = ((-36.5, 315.4), (-26.5, 325.0), (-13, 333.2), (0, 335.6), (13, 333.2), (26.5, 325.0), (36.5, 315.4))
 BROW = ((-25, 3.4), (-13, -0.8), (3, -4.6), (17, -5.8), (25, -3.6), (33, 1.8))  # from the nose outwards
 BROW_Y = 203.5
 HAIR_LEFT_IN = ((163, 106), (143, 120), (121, 152), (109, 190), (104.5, 228), (101, 270), (102, 320), (111, 366), (118, 410), (112, 446), (104, 490))
@@ -218,6 +218,12 @@ def back_hair(canvas: Image) -> None:
     lay(canvas, fill(outline, 0.8), rgb(38, 25, 22))
     tone = blur(((X - CX) / 120).astype(np.float32), 3)
     lay(canvas, fill(outline, 0.8) * smooth(np.abs(tone) - 0.3), rgb(58, 38, 31), 0.8)
+    for _ in range(260):
+        side = RNG.choice((-1, 1))
+        dx = RNG.uniform(46, 104)
+        strand = curve([(CX + side * (dx - 8), 290), (CX + side * dx, 360), (CX + side * (dx - RNG.uniform(2, 12)), 470)], 60)
+        lay_small(canvas, strand, (0.4, 1.0, 0.4), rgb(78, 51, 40) * RNG.uniform(0.5, 1.1), RNG.uniform(0.25, 0.6))
+    darken(canvas, bump(CX, 392, 62, 70), rgb(120, 104, 100), 0.75)
 
 
 def body(canvas: Image) -> None:
@@ -298,6 +304,10 @@ def skin(canvas: Image) -> None:
     lighten(colour, rim * smooth((X - CX - 30) / 50), rgb(255, 236, 220), 0.18)
     # The hair throws a soft shadow on the forehead and on the sides.
     lay(canvas, region, colour)
+    for side in (-1, 1):  # the fold from the nose to the mouth, as soft as a young face has it
+        fold = curve([(CX + side * 20, 292), (CX + side * 32, 301), (CX + side * 41.5, 313)])
+        darken(canvas, stroke(fold, (0.5, 2.6, 0.5), 2.0), rgb(204, 142, 122), 0.30)
+        lighten(canvas, stroke(fold + (side * 4.5, -2.0), (0.5, 4.5, 0.5), 2.6), rgb(255, 232, 214), 0.10)
     nose(canvas)
 
 
@@ -440,7 +450,7 @@ def lips(canvas: Image) -> None:
     lighten(canvas, shine.astype(np.float32), rgb(255, 222, 214), 0.34)
     lay(canvas, stroke(seam[6:-6], (0.2, 0.9, 1.6, 1.4, 1.6, 0.9, 0.2), 0.4), rgb(96, 40, 42), 0.88)
     darken(canvas, stroke(seam + (0, 1.6), (0.5, 2.4, 2.6, 2.4, 0.5), 1.0), rgb(150, 84, 84), 0.5)
-    darken(canvas, both(37.6, 317.2, 3.2, 2.4), rgb(190, 132, 116), 0.38)
+    darken(canvas, both(38.2, 315.4, 3.2, 2.6), rgb(190, 132, 116), 0.38)
 
 
 def hair(canvas: Image) -> None:
@@ -460,10 +470,12 @@ def hair(canvas: Image) -> None:
         round_off = np.clip((X - 56) / 20, 0, 1) * np.clip((334 - X) / 20, 0, 1)
         level = level * (0.55 + 0.45 * round_off)
         parting = blur(stroke(roots, (9, 12, 9), 1.0), 4.0)
-        level = level * (1 - 0.55 * np.clip(parting, 0, 1))
+        level = level * (1 - 0.42 * np.clip(parting, 0, 1))
         colour = ramp(level, ((0.0, rgb(18, 11, 10)), (0.28, rgb(52, 32, 25)), (0.5, rgb(94, 61, 45)), (0.75, rgb(158, 112, 82)), (1.0, rgb(226, 186, 150))))
         lay(canvas, blur(cover.astype(np.float32) / 255, 0.2), colour)
         rim = stroke(b[30:] + (-side * 1.4, 0), (1.0, 3.0, 3.0, 2.0, 0.5), 1.2)
+        if side > 0:  # scalp along the parting
+            lay(canvas, stroke(roots[:170], (1.5, 1.1, 0.8, 0.2), 0.5), rgb(196, 146, 122), 0.50)
         lighten(canvas, rim * within, rgb(255, 220, 184) if side > 0 else rgb(214, 206, 196), 0.30 if side > 0 else 0.16)
 
 

@@ -198,6 +198,7 @@ def _pose(
         angle=float(np.arctan2(across[1], across[0])),
         stretch=float(np.linalg.norm(across)) / portrait.mouth.width,
         tongue=float(motion[Column.TONGUE]),
+        tucked=min(max(float(motion[Column.TUCK]), 0.0), 1.0),
         rounded=min(max(float(motion[Column.ROUND]), 0.0), 1.0),
     )
 

@@ -56,6 +56,7 @@ class Pose:
     angle: float
     stretch: float  # width now, relative to rest
     tongue: float  # 0 down .. 1 up
+    tucked: float  # the lower lip covers its teeth
     rounded: float  # lips forward keep the light out
 
 
@@ -74,11 +75,11 @@ def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int,
     lift = pose.tongue
     jaw_x, jaw_y = pose.jaw
     skull_x, skull_y = pose.skull
-    low = jaw_y + 0.055 * unit
+    low = jaw_y + (0.055 + 0.10 * pose.tucked) * unit
     tongue_y = low * (1 - lift) + min(skull_y + 0.235 * unit, low) * lift
     middle_x = (jaw_x + skull_x) / 2
     _put(inside, mouth.tongue, mouth.scale, (middle_x, tongue_y), pose.angle, 1.0, origin)
-    lower = (jaw_x, jaw_y - 0.030 * unit)
+    lower = (jaw_x, jaw_y - (0.030 - 0.10 * pose.tucked) * unit)
     _put(inside, mouth.lower_teeth, mouth.scale, lower, pose.angle, 1.0, origin)
     upper = (skull_x, skull_y + 0.058 * unit)
     narrow = 0.5 + 0.5 * min(pose.stretch, 1.1)
