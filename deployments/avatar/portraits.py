@@ -1,8 +1,7 @@
 """The faces that come with the project.
 
-Each is three files in ``portraits/``: ``<id>.png``, ``<id>.json`` and nothing else is needed to
-show it. ``portraits/paint.py`` is the source that painted them: an original character, nobody's
-photograph.
+Each is a picture, ``portraits/<id>.png``, and what is known about it, ``portraits/<id>.json``.
+They are original characters, painted by the program in ``painting``; nobody's photograph.
 """
 
 import json
