@@ -60,6 +60,7 @@ class Timings:
     turn_ms: float | None = None
     audio_s: float | None = None
     rtf: float | None = None
+    av_offset_ms: float | None = None  # of what was sent: how far sound reached beyond picture
     ladder: tuple[LadderStep, ...] = ()
 
 

@@ -132,19 +132,23 @@ class Face:
     async def _write(self, packets: VideoPackets) -> None:
         end_frame = packets.first_frame + packets.n_frames
         is_last = self.timeline.is_cut_up and end_frame == self.timeline.n_frames_cut
-        self._lay_sound(self.timeline.sample_at(end_frame), is_last)
+        self._lay_sound(self.timeline.sample_at(end_frame))
         for data in self.mp4.write(packets, is_last=is_last):
             if self.n_emitted == 1:
                 self.playback.start()
                 self.clock.mark("first_fragment")
             await self._emit(data)
 
-    def _lay_sound(self, end: int, is_last: bool) -> None:
+    def _lay_sound(self, end: int) -> None:
+        """Give the encoder what belongs beside the picture up to sample ``end``, and a bit more."""
         sound = self.mp4.sound
-        # Two AAC frames more than the picture, because the encoder holds back that much.
-        sound.append(self.timeline.samples(sound.n_samples, end + 2 * sound.frame_samples))
-        if is_last:
-            sound.finish(end)
+        if not self.timeline.is_cut_up:
+            # Two AAC frames more than the picture, because the encoder holds back that much.
+            sound.append(self.timeline.samples(sound.n_samples, end + 2 * sound.frame_samples))
+        elif not sound.is_finished:
+            whole = self.timeline.sample_at(self.timeline.n_frames_cut)
+            sound.append(self.timeline.samples(sound.n_samples, whole))
+            sound.finish(whole)
 
     async def _emit(self, data: bytes, *, is_last: bool = False) -> None:
         mime = self.mp4.mime if self.n_emitted == 0 else None

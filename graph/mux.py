@@ -60,6 +60,7 @@ class SoundTrack:
         self._rest: list[Samples] = []
         self._n_rest = 0
         self._next_pts = 0
+        self.is_finished = False
         self._ready: deque[AnyPacket] = deque()
 
     @property
@@ -85,6 +86,7 @@ class SoundTrack:
         if self._n_rest:
             self.append(np.zeros(self.frame_samples - self._n_rest, np.float32))
         self._keep(self._codec.encode(None))
+        self.is_finished = True
         while self._ready and (self._ready[-1].pts or 0) >= n_samples:
             self._ready.pop()
         if self._ready:  # sound and picture end together, though AAC comes in whole frames
@@ -112,13 +114,19 @@ class SoundTrack:
 
 
 class FragmentedMp4:
-    """One reply's MP4: call ``write`` for consecutive packets, then send ``END_BOX``."""
+    """One reply's MP4: call ``write`` for consecutive packets, then send ``END_BOX``.
+
+    ``av_offset_ms`` is how far, at the worst of the fragments' ends, sound reached beyond picture
+    (positive) or fell short of it.
+    """
 
     def __init__(self, width_px: int, height_px: int, sample_rate_hz: int) -> None:
         self.sound = SoundTrack(sample_rate_hz)
         self._size = (width_px, height_px)
         self._n_fragments = 0
+        self._sound_end_s = 0.0
         self.mime = ""
+        self.av_offset_ms = 0.0
 
     def write(self, video: VideoPackets, *, is_last: bool = False) -> Iterator[bytes]:
         """The init segment (before the first fragment only), then the fragment itself.
@@ -128,6 +136,7 @@ class FragmentedMp4:
         """
         end_s = video.start_s + video.n_frames / video.fps
         sound = self.sound.take(float("inf") if is_last else end_s)
+        self._compare_ends(sound, end_s)
         whole = self._container(video, sound)
         split = whole.index(b"moof") - 4
         if self._n_fragments == 0:
@@ -135,6 +144,13 @@ class FragmentedMp4:
             yield whole[:split]
         self._n_fragments += 1
         yield whole[split:]
+
+    def _compare_ends(self, sound: Sequence[AnyPacket], picture_end_s: float) -> None:
+        if sound:
+            end = (sound[-1].pts or 0) + (sound[-1].duration or 0)
+            self._sound_end_s = end / self.sound.sample_rate_hz
+        offset_ms = (self._sound_end_s - picture_end_s) * 1000
+        self.av_offset_ms = max(self.av_offset_ms, offset_ms, key=abs)
 
     def _container(self, video: VideoPackets, sound: Sequence[AnyPacket]) -> bytes:
         sink = _Sink()

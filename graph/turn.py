@@ -225,10 +225,12 @@ class _Turn:
     def _face(self, timeline: Timeline, feed: Feed) -> Face:
         self.timeline = timeline
         width_px, height_px = self.frame_size
-        mp4 = FragmentedMp4(width_px, height_px, timeline.sample_rate_hz)
+        self.mp4 = FragmentedMp4(width_px, height_px, timeline.sample_rate_hz)
         look_ahead_s = self.request.look_ahead_s
         avatar = self.stages.avatar
-        return Face(avatar, timeline, feed, mp4, self.clock, look_ahead_s, self.settings, self.emit)
+        return Face(
+            avatar, timeline, feed, self.mp4, self.clock, look_ahead_s, self.settings, self.emit
+        )
 
     async def _timeline(self, first: SpeechChunk) -> Timeline:
         avatar = await self.stages.avatar.describe()
@@ -253,7 +255,7 @@ class _Turn:
                 user_text=self.user_text,
                 response_text="".join(self.spoken_text).strip(),
                 language=self.language,
-                timings=self.clock.timings(self.timeline.speech_s),
+                timings=self.clock.timings(self.timeline.speech_s, self.mp4.av_offset_ms),
                 engines=engines,
                 is_shortened=self.is_shortened,
             )

@@ -18,6 +18,7 @@ from deployments.registry import load_engine
 from graph.face import TurnSettings
 from graph.handles import from_handles
 from graph.idle import idle_loop
+from graph.metrics import TurnMetrics
 from graph.repeat import with_repeats
 from graph.stages import Stages
 from web.app import create_app
@@ -75,6 +76,7 @@ class Ingress:
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
             idle_loop=partial(idle_loop, self._stages.avatar),
             turn=TurnSettings.model_validate(self._config["turn"]),
+            on_turn=TurnMetrics().record,
         )
         return create_app(services)
 

@@ -188,6 +188,12 @@ def test_sentences_are_spoken_while_earlier_ones_are_drawn() -> None:
     assert second_sentence_s < drawn_until_s / 2
 
 
+def test_sound_and_picture_are_sent_side_by_side() -> None:
+    offset_ms = turn(FakeStages(llm=FakeLlmStage(LONG[:3])), ask()).finished.timings.av_offset_ms
+    assert offset_ms is not None
+    assert -64 <= offset_ms <= 64  # one AAC frame at the fakes' rate
+
+
 def test_the_first_stretches_are_short_and_each_carries_the_state_of_the_one_before() -> None:
     fakes = FakeStages(llm=FakeLlmStage(LONG[:3]))
     turn(fakes, ask())  # the fake refuses any state but the right one
