@@ -53,9 +53,8 @@ def body(canvas: Image) -> None:
     lay(canvas, region, skin)
     shadow = blur(fill(shifted(face_outline(), 7, 17), 0), 6.5) * region
     darken(canvas, shadow, rgb(150, 96, 82), 0.95)
-    darken(
-        canvas, blur(fill(shifted(face_outline(), 2, 5), 0), 2.5) * region, rgb(178, 128, 116), 0.75
-    )
+    contact = blur(fill(shifted(face_outline(), 2, 5), 0), 2.5) * region
+    darken(canvas, contact, rgb(178, 128, 116), 0.75)
     hair_shade = (
         blur(((X < 136) | (X > 250)).astype(np.float32), 9) * region * smooth((462 - Y) / 50)
     )

@@ -109,7 +109,7 @@ def _lids(canvas: Image, side: int, top: Line, bottom: Line) -> None:
         root = top[int(t * (len(top) - 1))]
         lean = (t - 0.40) * 1.35 + RNG.normal(0, 0.10)
         length = (2.0 + 3.4 * t**1.5) * RNG.uniform(0.75, 1.15)
-        tip = root + (side * length * np.sin(lean), -length * np.cos(lean) - 0.4)
+        tip = shifted(root, side * length * np.sin(lean), -length * np.cos(lean) - 0.4)
         middle = shifted((root + tip) / 2, side * 0.6, 0.5)
         lay_small(canvas, curve([root, middle, tip], 24), (0.7, 0.42, 0.1), liner, 0.55)
     crease = top[20:] + np.stack(
@@ -149,25 +149,25 @@ def _lids(canvas: Image, side: int, top: Line, bottom: Line) -> None:
 def brows(canvas: Image) -> None:
     for side in (-1, 1):
         spine = curve([(CX + side * (EYE_DX + dx), BROW_Y + dy) for dx, dy in BROW])
-        lay(canvas, stroke(spine[6:], (1.5, 4.6, 6.0, 5.4, 3.6, 0.4), 1.5), rgb(92, 62, 50), 0.62)
+        lay(canvas, stroke(spine[6:], (0.6, 3.6, 5.6, 5.4, 3.6, 0.4), 1.7), rgb(92, 62, 50), 0.66)
         lay(canvas, stroke(spine[40:], (1.0, 4.0, 3.8, 2.6, 0.3), 0.8), rgb(76, 50, 40), 0.45)
         for _ in range(320):
             t = RNG.uniform(0, 0.96)
             at = spine[int(t * 199)]
             along = spine[min(int(t * 199) + 4, 199)] - spine[max(int(t * 199) - 4, 0)]
             along = along / np.linalg.norm(along)
-            thick = np.interp(t, (0, 0.12, 0.3, 0.65, 1), (3.6, 5.4, 6.2, 4.8, 0.8))
+            thick = np.interp(t, (0, 0.12, 0.3, 0.65, 1), (2.4, 4.6, 5.6, 4.4, 0.8))
             off = RNG.uniform(-0.5, 0.5)
             root = at + np.array((0, off * thick))
             # Hairs stand up near the nose, lie flat further out, and close over the brow's spine.
-            rise = np.interp(t, (0, 0.2, 0.5, 1), (0.95, 0.45, 0.10, 0.0)) - 0.75 * off * min(
+            rise = np.interp(t, (0, 0.2, 0.5, 1), (0.70, 0.36, 0.08, 0.0)) - 0.75 * off * min(
                 1.0, t * 4
             )
             way = np.array((along[0], along[1] - rise))
             tip = root + way / np.linalg.norm(way) * RNG.uniform(3.2, 5.6) * (1 - 0.30 * t)
             bend = shifted((root + tip) / 2, 0, -0.3)
             tint = rgb(66, 43, 34) * RNG.uniform(0.8, 1.35)
-            faint = 0.22 + 0.20 * min(1.0, t / 0.25)
+            faint = 0.12 + 0.26 * min(1.0, t / 0.3)
             lay_small(canvas, curve([root, bend, tip], 12), (0.5, 0.42, 0.1), tint, faint)
 
 

@@ -27,9 +27,9 @@ CONTROLS = (
 )
 
 # The mouth is posed for a moment a little later than the frame's, so that lips lead the sound by
-# 10-20 ms: measured against the sound's loudness on 15 s of speech in each of three languages
-# (+15 EN, 0 ES, +35 ZH at this value; own benchmark, 2026-11).
-_LEAD_US = 35_000
+# 10-20 ms. Measured at this value, on decoded frames against the sound's loudness: 5 ms EN,
+# 20 ES, 35 ZH (espeak, 4-7 s each; own benchmark, 2026-11).
+_LEAD_US = 25_000
 _CONTEXT_US = round(CONTEXT_S * US)
 _FRAME_US = US // FPS
 _MEMORY_US = 800_000  # the longest that a sound acts: the nod after a stressed vowel

@@ -41,7 +41,7 @@ def paint_mouth(width: float, scale: float = 2.0) -> Mouth:
     return Mouth(
         width=width,
         scale=scale,
-        upper_teeth=_teeth(unit, _UPPER_TEETH, 0.150, 0.030, upper=True),
+        upper_teeth=_teeth(unit, _UPPER_TEETH, 0.150, 0.026, upper=True),
         lower_teeth=_teeth(unit, _LOWER_TEETH, 0.110, 0.020, upper=False),
         tongue=_tongue(unit),
     )
@@ -79,13 +79,13 @@ def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int,
     tongue_y = low * (1 - lift) + min(skull_y + 0.235 * unit, low) * lift
     middle_x = (jaw_x + skull_x) / 2
     _put(inside, mouth.tongue, mouth.scale, (middle_x, tongue_y), pose.angle, 1.0, origin)
-    lower = (jaw_x, jaw_y - (0.030 - 0.10 * pose.tucked) * unit)
+    lower = (jaw_x, jaw_y - (0.010 - 0.10 * pose.tucked) * unit)
     _put(inside, mouth.lower_teeth, mouth.scale, lower, pose.angle, 1.0, origin)
     upper = (skull_x, skull_y + 0.058 * unit)
     narrow = 0.5 + 0.5 * min(pose.stretch, 1.1)
     _put(inside, mouth.upper_teeth, mouth.scale, upper, pose.angle, narrow, origin)
     # The upper lip throws a soft shadow, and the corners are darker than the middle.
-    shade = np.clip(0.70 + gap / (0.08 * unit) * 0.30, 0.70, 1.0) * (1 - 0.5 * pose.rounded)
+    shade = np.clip(0.80 + gap / (0.08 * unit) * 0.20, 0.80, 1.0) * (1 - 0.38 * pose.rounded)
     x = (np.arange(cols, dtype=np.float32) + origin[0] - middle_x) / (0.5 * unit * pose.stretch)
     shade = shade * (1 - 0.55 * np.clip(np.abs(x), 0, 1.1) ** 3)[None]
     # Shade inside a mouth is warm: blue light is lost first.
@@ -147,8 +147,8 @@ def _tooth(
     sign = -1.0 if upper else 1.0  # towards the gum
     edge = edge + sign * sag
     mask = np.zeros(alpha.shape, np.uint8)
-    half = width * 0.47
-    round_px = width * 0.26
+    half = width * 0.485
+    round_px = width * 0.20
     top, bottom = sorted((edge, edge + sign * long))
     left, right = x - half, x + half
     inner = [(left + round_px, top), (right - round_px, bottom)]
@@ -181,7 +181,7 @@ def _finish(
     # The narrow dark between two teeth is filled with a warm half-shade, not with black.
     gaps = blurred(alpha, rows * 0.04)
     body = np.clip(np.maximum(alpha, np.clip(gaps * 1.6 - 0.5, 0, 1)), 0, 1)
-    shade = np.where(body > 0, 0.80 + 0.20 * light, 1.0) * fade
+    shade = np.where(body > 0, 0.83 + 0.17 * light, 1.0) * fade
     warm = np.array((0.88, 0.93, 1.0)) ** (0.3 + 2.5 * (1 - fade[..., None]))
     painted = colour * shade[..., None] * warm
     return _shrink(painted, body)
