@@ -21,7 +21,7 @@ _TELLING = {"hola": "es", "vale": "es", "repite": "es", "chiste": "es", "hello":
 _MAX_TELLING_WORDS = 3
 
 _HOW_TO_ADD = {
-    "asr": "Write instead of speaking, or install an ASR engine that knows it, such as faster-whisper",
+    "asr": "Write instead of speaking, or install an engine for it, such as faster-whisper",
     "llm": "Use one of these, or choose a profile with another language model",
     "tts": "Use one of these, or choose a profile with another voice",
 }

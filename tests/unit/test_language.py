@@ -44,7 +44,7 @@ def test_a_language_that_a_stage_cannot_do_is_refused_with_advice() -> None:
         require("zh", ("en",), "asr")
     assert raised.value.message == (
         "This server's asr engine knows en, not zh. "
-        "Write instead of speaking, or install an ASR engine for it."
+        "Write instead of speaking, or install an engine for it, such as faster-whisper."
     )
     assert (raised.value.code, raised.value.stage) == ("unsupported_language", "asr")
 
