@@ -1,5 +1,6 @@
 """A portrait and one row of motion to a frame, with a single remap of the picture."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +26,7 @@ _SEAM_POINTS = 41  # the lips' edges are drawn through so many points
 _N_INVERSIONS = (
     3  # fixed-point steps from forward to backward displacement; the third moves < 0.1 px
 )
+_SOFTEST_STEP_PX = 17.0  # how gradually the two halves of the face pass over on the cheeks
 _LEAST_GAP_PX = 0.35  # below it the lips are shut and nothing is seen between them
 
 
@@ -119,10 +121,12 @@ def _where(
     top, bottom = portrait.jaw_rows
     below = _undo(here[top:bottom], lower) - portrait.nodes[top:bottom]
     part = resized(below * np.float32(_SCALE), width, (bottom - top) * STEP_PX)
-    first, last = top * STEP_PX, bottom * STEP_PX
-    weight = _below_seam(upper_lip, lower_lip, width, first, last)
-    region = where[first:last]
-    region += (part - region) * weight[..., None]
+    first = top * STEP_PX
+    weight = _below_seam(upper_lip, lower_lip, width, first)
+    region = where[first : first + len(part)]
+    blended = region[: len(weight)]
+    blended += (part[: len(weight)] - blended) * weight[..., None]
+    region[len(weight) :] = part[len(weight) :]
     where += portrait.identity
     return where, upper_lip, lower_lip
 
@@ -141,18 +145,17 @@ def _sample(field: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[
 
 
 def _below_seam(
-    upper_lip: NDArray[np.float64],
-    lower_lip: NDArray[np.float64],
-    width_px: int,
-    first: int,
-    last: int,
+    upper_lip: NDArray[np.float64], lower_lip: NDArray[np.float64], width_px: int, first: int
 ) -> NDArray[np.float32]:
-    """(last - first, width) 0 above the mouth's seam, 1 below; a soft step beyond the corners."""
+    """(rows from ``first``, width) 0 above the mouth's seam, 1 below; beyond the corners a soft
+    step. It has so many rows as it takes to reach 1 everywhere.
+    """
     seam = (upper_lip + lower_lip) / 2
     x = np.arange(width_px, dtype=np.float64)
     y = np.interp(x, seam[:, 0], seam[:, 1])
     beyond = np.maximum(np.maximum(seam[0, 0] - x, x - seam[-1, 0]), 0)
-    soft = 1 + np.minimum(beyond * 0.8, 16.0)
+    soft = 1 + np.minimum(beyond * 0.8, _SOFTEST_STEP_PX - 1)
+    last = math.ceil(float(y.max()) + _SOFTEST_STEP_PX / 2)
     rows = np.arange(first, last, dtype=np.float32)[:, None]
     step = (rows - y.astype(np.float32)) / soft.astype(np.float32) + np.float32(0.5)
     weight: NDArray[np.float32] = np.clip(step, 0, 1).astype(np.float32, copy=False)
