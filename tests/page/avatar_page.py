@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import ConsoleMessage, Error, Locator, Page, Request, expect
 
+SHORT = "What is two plus two?"  # answered in a few words
+LONG = "Tell me a story"  # answered in half a minute
 STATE_TIMEOUT_MS = 20_000
 TURN_TIMEOUT_MS = 90_000  # the longest answer is a story of half a minute
 
@@ -24,8 +26,7 @@ class AvatarPage:
         self.faults.append(f"script error: {error}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # The browser itself writes a line about every answer that is not ok; those are expected.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error" and not message.text.startswith(BROWSERS_OWN):
             self.faults.append(f"console: {message.text}")
 
     def _on_request(self, request: Request) -> None:
@@ -71,6 +72,12 @@ class AvatarPage:
         """The reply's <video>."""
         return cast(dict[str, Any], await self.at("reply").evaluate(READ_VIDEO))
 
+    async def told(self) -> list[dict[str, Any]]:
+        """The session's turns as the server remembers them."""
+        url = f"{self.url}/api/v1/sessions/{await self.session()}"
+        answer = await self.page.context.request.get(url)
+        return cast(list[dict[str, Any]], (await answer.json())["turns"])
+
     async def session(self) -> str:
         return cast(str, await self.page.evaluate(f"sessionStorage.getItem('{SESSION}') ?? ''"))
 
@@ -83,6 +90,11 @@ class AvatarPage:
 
 
 SESSION = "realtime-avatar.session"
+# What the browser itself writes of an answer that is not ok, and of an address without https.
+BROWSERS_OWN = (
+    "Failed to load resource",
+    "The Cross-Origin-Opener-Policy header has been ignored",
+)
 READ_VIDEO = """(video) => ({
     position_s: video.currentTime,
     duration_s: video.duration,

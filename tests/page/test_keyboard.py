@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
+from tests.page.avatar_page import LONG
 from tests.page.conftest import OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -58,7 +59,7 @@ async def test_typing_a_space_types_a_space(open_page: OpenPage) -> None:
 async def test_a_whole_turn_is_asked_and_stopped_from_the_buttons(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
     await page.at("words").focus()
-    await page.page.keyboard.type("Tell me a story")
+    await page.page.keyboard.type(LONG)
     await page.page.keyboard.press("Enter")
     await page.reaches("speaking")
     await page.at("main").focus()

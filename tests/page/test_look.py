@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from tests.page.avatar_page import SHORT
 from tests.page.conftest import DESKTOP, OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -29,7 +30,7 @@ async def test_nothing_is_wider_than_the_window_in_any_state(
     await page.reaches("recording")
     widths.append(await page.overflow_px())
     await page.at("discard").click()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.reaches("speaking")
     widths.append(await page.overflow_px())
     await page.reaches("idle")
@@ -69,7 +70,7 @@ async def test_one_always_sees_that_it_is_a_machine(
     sentence = page.page.locator("figcaption")
     for state in ("idle", "speaking"):
         if state == "speaking":
-            await page.ask("What can you do?")
+            await page.ask(SHORT)
             await page.reaches(state)
         await expect(sentence).to_contain_text("AI")
         await expect(sentence).to_contain_text("You are talking to a machine")
@@ -78,7 +79,7 @@ async def test_one_always_sees_that_it_is_a_machine(
 
 async def test_the_idle_face_lives_while_nobody_speaks(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.page.wait_for_function("document.getElementById('idle').currentTime > 0.2")
+    await page.at("idle").evaluate(UNTIL_IT_MOVES)
     assert await page.at("idle").evaluate("(video) => [video.loop, video.muted, video.paused]") == [
         True, True, False,
     ]  # fmt: skip
@@ -87,19 +88,19 @@ async def test_the_idle_face_lives_while_nobody_speaks(open_page: OpenPage) -> N
 async def test_the_answer_lies_over_the_idle_face_and_gives_way_to_it(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
     assert (await page.reply())["opacity"] == "0"
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.reaches("speaking")
     await expect(page.at("reply")).to_have_css("opacity", "1")
     boxes = [await page.at(name).bounding_box() for name in ("idle", "reply")]
     assert boxes[0] == boxes[1]
     await page.reaches("idle", 60_000)
     await expect(page.at("reply")).to_have_css("opacity", "0")
-    await page.page.wait_for_function("!document.getElementById('idle').paused")
+    await page.at("idle").evaluate(UNTIL_IT_MOVES)
 
 
 async def test_the_answer_has_the_shape_of_the_portrait(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     reply = await page.reply()
     idle = await page.at("idle").evaluate("(video) => [video.videoWidth, video.videoHeight]")
@@ -119,7 +120,7 @@ async def test_who_wants_no_motion_sees_the_idle_face_still(open_page: OpenPage)
     assert await page.at("idle").evaluate("(video) => video.paused")
     duration = "getComputedStyle(document.getElementById('reply')).transitionDuration"
     assert await page.page.evaluate(duration) == "0s"
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
 
 
@@ -148,3 +149,9 @@ async def test_the_pickers_hold_what_the_server_offers(open_page: OpenPage) -> N
     await page.at("language").select_option("en")
     english = [voice["name"] for voice in voices if "en" in voice["languages"]]
     assert await options("#voice option").all_inner_texts() == ["Automatic", *english]
+
+
+UNTIL_IT_MOVES = """(video) => new Promise((resolve) => {
+    const from = video.currentTime;
+    video.addEventListener("timeupdate", () => video.currentTime !== from && resolve());
+})"""

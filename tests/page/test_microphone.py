@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import expect
 
+from tests.page.avatar_page import SHORT
 from tests.page.conftest import LaunchBrowser, OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -20,7 +21,7 @@ async def test_a_refused_microphone_is_explained_and_typing_still_works(
     await page.reaches("error")
     await expect(page.at("problem")).to_have_attribute("data-code", "microphone_refused")
     await expect(page.at("problem")).to_contain_text("address bar")
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     await expect(page.at("problem")).to_be_hidden()
 
@@ -28,9 +29,7 @@ async def test_a_refused_microphone_is_explained_and_typing_still_works(
 async def test_a_missing_microphone_is_explained(
     open_page: OpenPage, launch: LaunchBrowser
 ) -> None:
-    without = await launch(
-        "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream=device-count=0"
-    )
+    without = await launch("--use-fake-ui-for-media-stream", "--disable-audio-input")
     page = await (await open_page(within=without)).visit()
     await page.at("main").click()
     await page.reaches("error")

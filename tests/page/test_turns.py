@@ -1,12 +1,12 @@
 """Asking and being answered, in a real browser."""
 
 import asyncio
-import json
+import re
 
 import pytest
 from playwright.async_api import expect
 
-from tests.page.avatar_page import AvatarPage
+from tests.page.avatar_page import LONG, SHORT, AvatarPage
 from tests.page.conftest import OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -37,17 +37,14 @@ async def test_one_click_records_and_another_sends_what_was_said(open_page: Open
     (question,), (answer,) = await page.questions(), await page.answers()
     assert question
     assert answer
-    told = await page.page.evaluate(
-        "(id) => fetch(`/api/v1/sessions/${id}`).then((answer) => answer.json())",
-        await page.session(),
-    )
-    assert [(t["user_text"], t["response_text"]) for t in told["turns"]] == [(question, answer)]
+    assert [(t["user_text"], t["response_text"]) for t in await page.told()] == [(question, answer)]
 
 
 async def test_the_meter_moves_while_somebody_speaks(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
     await page.at("main").click()
-    await page.page.wait_for_function("document.querySelector('#meter').ariaValueNow > 30")
+    loud = re.compile(r"^([3-9]\d|100)$")
+    await expect(page.at("meter")).to_have_attribute("aria-valuenow", loud)
     await page.at("discard").click()
     await page.reaches("idle")
     assert await page.questions() == []
@@ -55,17 +52,17 @@ async def test_the_meter_moves_while_somebody_speaks(open_page: OpenPage) -> Non
 
 async def test_a_typed_question_is_answered(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     await assert_was_seen_whole(page)
-    assert await page.questions() == ["What can you do?"]
+    assert await page.questions() == [SHORT]
     assert len(await page.answers()) == 1
 
 
 async def test_the_answer_plays_before_all_of_it_has_come(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
     await page.page.evaluate(WATCH_FIRST_PICTURE)
-    await page.ask("Tell me a story")
+    await page.ask(LONG)
     await page.reaches("speaking")
     at_first = int(await page.page.evaluate("document.body.dataset.atFirstPicture"))
     await page.at("main").click()
@@ -76,7 +73,7 @@ async def test_the_answer_plays_before_all_of_it_has_come(open_page: OpenPage) -
 
 async def test_the_words_of_the_answer_come_before_its_picture(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.reaches("speaking")
     (answer,) = await page.answers()
     assert answer.strip() not in ("", "…")
@@ -85,14 +82,14 @@ async def test_the_words_of_the_answer_come_before_its_picture(open_page: OpenPa
 
 async def test_without_media_source_the_whole_answer_plays_at_once(open_page: OpenPage) -> None:
     page = await (await open_page(script=WITHOUT_MEDIA_SOURCE)).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     await assert_was_seen_whole(page)
 
 
 async def test_managed_media_source_serves_where_it_is_the_only_one(open_page: OpenPage) -> None:
     page = await (await open_page(script=MANAGED_ONLY)).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     await assert_was_seen_whole(page)
     assert await page.at("reply").evaluate("(video) => video.disableRemotePlayback")
@@ -100,7 +97,7 @@ async def test_managed_media_source_serves_where_it_is_the_only_one(open_page: O
 
 async def test_stopping_ends_the_answer_here_and_at_the_server(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("Tell me a story")
+    await page.ask(LONG)
     await page.reaches("speaking")
     async with page.page.expect_event("requestfailed", lambda r: r.url.endswith("/stream")):
         await page.at("main").click()
@@ -108,20 +105,20 @@ async def test_stopping_ends_the_answer_here_and_at_the_server(open_page: OpenPa
     reply = await page.reply()
     assert reply["is_paused"]
     assert not reply["has_ended"]
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     await assert_was_seen_whole(page)
 
 
 async def test_a_new_question_interrupts_the_answer_to_the_last(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("Tell me a story")
+    await page.ask(LONG)
     await page.reaches("speaking")
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.reaches("thinking")
     await page.finishes()
     await assert_was_seen_whole(page)
-    assert await page.questions() == ["Tell me a story", "What can you do?"]
+    assert await page.questions() == [LONG, SHORT]
 
 
 async def test_two_pages_at_once_never_mix(open_page: OpenPage) -> None:
@@ -139,17 +136,15 @@ async def test_two_pages_at_once_never_mix(open_page: OpenPage) -> None:
     assert asked == [[f"My name is {name}.", "Tell me the time"] for name in names]
     sessions = [await page.session() for page in pages]
     assert len(set(sessions)) == 2
-    for page, session, name in zip(pages, sessions, names, strict=True):
-        told = await page.page.evaluate(
-            "(id) => fetch(`/api/v1/sessions/${id}`).then((answer) => answer.json())", session
-        )
-        assert [turn["user_text"] for turn in told["turns"]] == asked[names.index(name)]
-        assert [turn["response_text"] for turn in told["turns"]] == await page.answers()
+    for page, name in zip(pages, names, strict=True):
+        told = await page.told()
+        assert [turn["user_text"] for turn in told] == asked[names.index(name)]
+        assert [turn["response_text"] for turn in told] == await page.answers()
 
 
 async def test_a_reload_keeps_the_conversation(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     before = await page.questions(), await page.answers(), await page.session()
     await page.page.reload()
@@ -159,7 +154,7 @@ async def test_a_reload_keeps_the_conversation(open_page: OpenPage) -> None:
 
 async def test_a_new_conversation_erases_the_old_one(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     session = await page.session()
     async with page.page.expect_response(lambda r: r.request.method == "DELETE") as erased:
@@ -175,26 +170,23 @@ async def test_a_new_conversation_erases_the_old_one(open_page: OpenPage) -> Non
 async def test_a_question_to_an_expired_session_begins_a_new_one(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
     await page.page.evaluate("sessionStorage.setItem('realtime-avatar.session', 'expired-0000')")
-    await page.ask("What can you do?")
+    await page.ask(SHORT)
     await page.finishes()
     assert await page.session() not in ("", "expired-0000")
 
 
 async def test_the_timeline_shows_where_the_time_went(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
-    async with page.page.expect_response("**/conversation/stream") as answered:
-        await page.ask("What can you do?")
-    events = (await (await answered.value).text()).split("\n\n")
-    await page.reaches("idle")
-    done = next(e for e in events if e.startswith("event: done"))
-    timings = json.loads(done.partition("data: ")[2])["timings"]
+    await page.ask(SHORT)
+    await page.finishes()
+    (turn,) = await page.told()
     shown = await page.page.locator("#timeline dt").all_inner_texts()
     assert [name for name in ("Think", "Speak", "Draw", "TTFF", "Total") if name in shown] == [
         "Think", "Speak", "Draw", "TTFF", "Total",
     ]  # fmt: skip
     assert "Listen" not in shown  # nobody spoke
     total = await page.page.locator("#timeline .figures div", has_text="Total").inner_text()
-    ms = timings["turn_ms"]
+    ms = turn["timings"]["turn_ms"]
     assert (f"{ms:.0f} ms" in total) if ms < 999.5 else (f"{ms / 1000:.2f} s" in total)
 
 
