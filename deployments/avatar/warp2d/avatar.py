@@ -38,7 +38,7 @@ class Warp2dAvatar:
         )
 
     def prepare(self, source: PortraitSource) -> WarpPortrait:
-        """Fields, lids and the mouth's inside for one portrait; about 0.5 s.
+        """Fields, lids and the mouth's inside for one portrait; about 1 s.
 
         Raises:
             UnusableInputError: no landmarks, or a face too small to move.

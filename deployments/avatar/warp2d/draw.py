@@ -27,6 +27,7 @@ _N_INVERSIONS = (
     3  # fixed-point steps from forward to backward displacement; the third moves < 0.1 px
 )
 _SOFTEST_STEP_PX = 17.0  # how gradually the two halves of the face pass over on the cheeks
+_FADE_NODES = 10
 _LEAST_GAP_PX = 0.35  # below it the lips are shut and nothing is seen between them
 
 
@@ -60,14 +61,17 @@ def prepare(source: PortraitSource, width_px: int, height_px: int) -> WarpPortra
     face = Geometry.of(landmarks[: mesh.N_POINTS])
     upper, lower, upper_seam, lower_seam = face_fields(face, width_px, height_px)
     nodes = grid_nodes(width_px, height_px)
+    rows = height_px // STEP_PX
+    top = max(int((face.mouth[1] - 0.55 * face.mouth_width) // STEP_PX), 0)
+    bottom = min(int((face.chin[1] + 1.2 * face.mouth_width) // STEP_PX), rows)
+    # The lower fields are used down to ``bottom``: there they must have become the upper ones.
+    fade = np.clip((bottom - np.arange(rows, dtype=np.float32)) / _FADE_NODES, 0, 1)
+    lower = upper + (lower - upper) * fade.astype(np.float32)[None, :, None, None]
     smoother = _through(len(face.seam), _SEAM_POINTS)
     seam = smoother @ face.seam
     canvas = shrunk(image, round(width_px * _SCALE), round(height_px * _SCALE))
     x, y = np.meshgrid(np.arange(width_px), np.arange(height_px))
     identity = (np.stack([x, y], axis=-1) + 0.5) * _SCALE - 0.5
-    rows = height_px // STEP_PX
-    top = max(int((face.mouth[1] - 0.55 * face.mouth_width) // STEP_PX), 0)
-    bottom = min(int((face.chin[1] + 1.2 * face.mouth_width) // STEP_PX), rows)
     return WarpPortrait(
         id=source.id,
         size=(width_px, height_px),
@@ -117,7 +121,6 @@ def _where(
     upper_lip = still + np.tensordot(motion, portrait.upper_seam, 1)
     lower_lip = still + np.tensordot(motion, portrait.lower_seam, 1)
     lower_lip[:, 1] = np.maximum(lower_lip[:, 1], upper_lip[:, 1])
-    # The part below the seam is cut in with one node to spare on either side, where both agree.
     top, bottom = portrait.jaw_rows
     below = _undo(here[top:bottom], lower) - portrait.nodes[top:bottom]
     part = resized(below * np.float32(_SCALE), width, (bottom - top) * STEP_PX)

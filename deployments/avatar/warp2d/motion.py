@@ -18,7 +18,7 @@ from deployments.types import ControlRange, Motion, Phoneme, Stretch
 FPS = 25
 CONTEXT_S = 0.16
 CONTROLS = (
-    ControlRange("expression", 0.3, 1.5, 1.0),  # how widely the mouth and the brows move
+    ControlRange("expression", 0.3, 1.3, 1.0),  # how widely the mouth and the brows move
     ControlRange("smile", -0.5, 1.0, 0.0),
     ControlRange("blink_rate", 0.0, 3.0, 1.0),
     ControlRange("head_motion", 0.0, 2.0, 1.0),
