@@ -35,6 +35,14 @@ SENTENCES = (
     "We walked along the river until the lights of the town came on.",
     "The children asked for another story, although it was already late.",
     "Fresh bread and strong coffee make every morning a little better.",
+    "What can you tell me about the history of this town?",
+    "The train to the airport leaves at seven every morning.",
+    "I would like a cup of tea with milk and a little sugar.",
+    "Can you help me to find the nearest post office?",
+    "She has lived in the same small house for many years.",
+    "Tomorrow we will visit our friends on the other side of the lake.",
+    "There is a new computer on the table in the kitchen.",
+    "He opened the window because the room was too warm.",
 )
 MESSAGES = ("What time is it?", "Tell me a joke.", "What can you do?", "What is two plus two?")
 

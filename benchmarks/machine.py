@@ -43,7 +43,16 @@ class Machine:
         return (
             f"{facts['cpu']}, {facts['cores']} cores, {facts['ram_gb']} GB; {facts['date']}; "
             f"load average {before} before, {after} after; Python {facts['python']}"
+            + _caution(facts)
         )
+
+
+def _caution(facts: Mapping[str, Any]) -> str:
+    """A word about other work on the machine before the measuring began, which slows all of it."""
+    is_busy = facts["load_before"][0] > facts["cores"] / 2
+    return (
+        "\nThe machine was busy before: these figures are slower than its own." if is_busy else ""
+    )
 
 
 def _cpu_model(cpuinfo: Path = PROC / "cpuinfo") -> str:

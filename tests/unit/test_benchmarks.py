@@ -119,6 +119,12 @@ def test_the_machine_says_what_a_figure_was_measured_on() -> None:
     assert facts["cpu"] in Machine.describe(facts)
 
 
+@pytest.mark.parametrize(("load", "is_busy"), [(0.9, False), (1.1, True)])
+def test_figures_from_a_busy_machine_are_marked_as_such(load: float, is_busy: bool) -> None:
+    facts = {**Machine().facts(), "cores": 2, "load_before": [load, 0.0, 0.0]}
+    assert ("busy" in Machine.describe(facts)) is is_busy
+
+
 # Memory.
 
 
