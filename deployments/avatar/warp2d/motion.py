@@ -27,7 +27,7 @@ CONTROLS = (
 )
 
 # The mouth is posed for a moment a little later than the frame's, so that lips lead the sound by
-# 10-20 ms on average. Measured at this value, on decoded frames against the sound's loudness: 5 ms EN,
+# 10-20 ms on average. At this value, on decoded frames against the sound's loudness: 5 ms EN,
 # 20 ES, 40 ZH (espeak, 4-7 s each; own benchmark, 2026-11).
 _LEAD_US = 25_000
 _CONTEXT_US = round(CONTEXT_S * US)
