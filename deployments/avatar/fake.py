@@ -1,4 +1,4 @@
-"""A face of flat colours with declared cost and declared failures."""
+"""A declared fake: a face of flat colours, as slow and as faulty as a test wants it."""
 
 import struct
 import time
@@ -47,14 +47,14 @@ class FakeAvatar:
         load_s: float = Field(default=0.0, ge=0)
         first_delay_s: float = Field(default=0.0, ge=0)
         latency_per_frame_s: float = Field(default=0.0, ge=0)
-        fail_on_load: bool = False
+        fail_load: bool = False
         fail_on_call: int | None = Field(default=None, ge=1)
         hang_on_call: int | None = Field(default=None, ge=1)
         hang_s: float = Field(default=60.0, ge=0)
 
     def __init__(self, settings: Settings) -> None:
         time.sleep(settings.load_s)
-        if settings.fail_on_load:
+        if settings.fail_load:
             raise EngineLoadError("the fake was told not to load", stage="avatar")
         self._settings = settings
         self._n_calls = 0
@@ -99,7 +99,7 @@ class FakeAvatar:
         if self._n_calls == self._settings.hang_on_call:
             time.sleep(self._settings.hang_s)
         if self._n_calls == self._settings.fail_on_call:
-            raise EngineRuntimeError("the fake was told to fail", stage="avatar")
+            raise EngineRuntimeError("this fake was told to fail", stage="avatar", retryable=True)
         first_delay_s = self._settings.first_delay_s if self._n_calls == 1 else 0.0
         time.sleep(first_delay_s + self._settings.latency_per_frame_s * len(requests))
         return [self._paint(request) for request in requests]
