@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Playwright, async_playwright
 from deployments.registry import load_engine
 from deployments.types import ReplySentence, Samples
 from tests.page.avatar_page import AvatarPage
+from tests.serving import Server
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 QUESTION = "What can you do?"
@@ -35,12 +36,13 @@ LaunchBrowser = Callable[..., Awaitable[Browser]]
 
 
 @pytest.fixture(scope="session")
-def server_url() -> str:
-    """The address of a running server."""
-    url = os.environ.get("AVATAR_TEST_URL")
-    if not url:
-        pytest.fail("AVATAR_TEST_URL names no running server")
-    return url.rstrip("/")
+def server_url(request: pytest.FixtureRequest) -> str:
+    """The embedded profile on real Serve; ``AVATAR_TEST_URL`` names one that runs already."""
+    given = os.environ.get("AVATAR_TEST_URL")
+    if given:
+        return given.rstrip("/")
+    server: Server = request.getfixturevalue("embedded_server")
+    return server.url
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ const KEPT_BEHIND_S = 10; // of what was played, when the browser's buffer is fu
 
 /** A reply in a <video>: `add` fragments in order, then `finish`; or `stop` at any time. */
 class Reply {
-  /** Resolves when the first picture is on the screen. */
+  /** Resolves when it plays and its first picture is on the screen. */
   started;
   /** Resolves when the last one was; rejects when the browser cannot play it. */
   ended;
@@ -16,7 +16,9 @@ class Reply {
   constructor(video, onRefused) {
     this.video = video;
     this.onRefused = onRefused;
-    this.started = this.#when(video.requestVideoFrameCallback ? "frame" : "playing");
+    // A refused film shows its first picture too, but does not play; not every browser has "frame".
+    const shown = video.requestVideoFrameCallback ? this.#when("frame") : null;
+    this.started = Promise.all([shown, this.#when("playing")]);
     const failed = this.#when("error").then(() => Promise.reject(new Problem("cannot_play")));
     this.ended = Promise.race([this.#when("ended"), failed]);
     this.ended.catch(() => {}); // whoever awaits it is told; a stopped reply has nobody who does
