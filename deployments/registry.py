@@ -46,7 +46,8 @@ def check_options(stage: str, name: str, options: dict[str, Any]) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{stage} engine {name!r}, {where}: {first['msg']}", stage=stage) from None
+        text = f"{stage} engine {name!r}, {where}: {first['msg']}"
+        raise ConfigError(text, stage=stage) from None
 
 
 def load_engine(stage: str, name: str, options: dict[str, Any]) -> Any:
