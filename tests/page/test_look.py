@@ -1,11 +1,17 @@
 """What is always to be seen, on a desktop and on a phone."""
 
-from typing import Any
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
+import cv2
+import numpy as np
 import pytest
 from playwright.async_api import expect
 
-from tests.page.avatar_page import SHORT
+from deployments.types import Frame
+from tests.page.avatar_page import SHORT, AvatarPage
 from tests.page.conftest import DESKTOP, OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -96,6 +102,40 @@ async def test_the_answer_lies_over_the_idle_face_and_gives_way_to_it(open_page:
     await page.reaches("idle", 60_000)
     await expect(page.at("reply")).to_have_css("opacity", "0")
     await page.at("idle").evaluate(UNTIL_IT_MOVES)
+
+
+async def test_the_face_never_flashes_while_it_begins_and_ends_to_speak(
+    open_page: OpenPage,
+) -> None:
+    page = await (await open_page()).visit()
+    await page.at("idle").evaluate(UNTIL_IT_MOVES)
+    async with screencast(page) as pictures:
+        await page.ask(SHORT)
+        await page.finishes()
+        await expect(page.at("reply")).to_have_css("opacity", "0")
+    brightness = [float(picture[60:330, 30:250].mean()) for picture in pictures]  # the face
+    assert len(brightness) > 20
+    # A black, white or empty picture differs by more than 40; a moving face by about 2.
+    assert max(brightness) - min(brightness) < 12
+
+
+@asynccontextmanager
+async def screencast(page: AvatarPage) -> AsyncIterator[list[Frame]]:
+    """What the browser shows at half its size, one picture whenever something has changed."""
+    pictures: list[Frame] = []
+    devtools = await page.page.context.new_cdp_session(page.page)
+
+    async def keep(event: dict[str, Any]) -> None:
+        data = np.frombuffer(base64.b64decode(event["data"]), np.uint8)
+        pictures.append(cast(Frame, cv2.imdecode(data, cv2.IMREAD_COLOR)))
+        await devtools.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+
+    devtools.on("Page.screencastFrame", keep)
+    size = {"maxWidth": DESKTOP["width"] // 2, "maxHeight": DESKTOP["height"] // 2}
+    await devtools.send("Page.startScreencast", {"format": "jpeg", **size})
+    yield pictures
+    await devtools.send("Page.stopScreencast")
+    await devtools.detach()
 
 
 async def test_the_answer_has_the_shape_of_the_portrait(open_page: OpenPage) -> None:
