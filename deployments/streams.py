@@ -176,3 +176,55 @@ def prefetch(source: AsyncGenerator[T, None], size: int) -> AsyncGenerator[T, No
                 await emit(item)
 
     return produced(forward, size)
+
+
+class Reader(Generic[T]):
+    """A stream that can be waited for with limited patience."""
+
+    def __init__(self, stream: AsyncGenerator[T, None]) -> None:
+        self._stream = stream
+        self._pending: asyncio.Task[T | None] | None = None
+
+    async def next(self, patience_s: float | None = None) -> T | None:
+        """The next item, or ``None`` at the end.
+
+        Raises:
+            TimeoutError: nothing came in time; the next call goes on waiting for the same item.
+        """
+        if self._pending is None:
+            self._pending = asyncio.create_task(self._take())
+        done, _ = await asyncio.wait({self._pending}, timeout=patience_s)
+        if not done:
+            raise TimeoutError
+        finished, self._pending = self._pending, None
+        return finished.result()
+
+    async def aclose(self) -> None:
+        """Stop the stream, whatever it is at."""
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.gather(self._pending, return_exceptions=True)
+        await self._stream.aclose()
+
+    async def _take(self) -> T | None:
+        return await anext(self._stream, None)
+
+
+async def joined(texts: AsyncGenerator[str, None], window_s: float) -> AsyncGenerator[str, None]:
+    """The first text at once, then those that come within ``window_s`` of each other as one.
+
+    Each item of a stream between replicas costs milliseconds, whatever its size.
+    """
+    loop = asyncio.get_running_loop()
+    async with aclosing(Reader(texts)) as reader:
+        if (text := await reader.next()) is None:
+            return
+        yield text
+        while (text := await reader.next()) is not None:
+            until_s = loop.time() + window_s
+            try:
+                while (more := await reader.next(max(0.0, until_s - loop.time()))) is not None:
+                    text += more
+            except TimeoutError:
+                pass  # that was all of this window
+            yield text

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from pydantic import Field
 
 from deployments.config import Settings
+from deployments.errors import EngineRuntimeError
+from deployments.streams import Reader, prefetch
 from deployments.types import SpeechChunk, VideoPackets
 from graph.events import VideoFragment
 from graph.mux import END_BOX, FragmentedMp4
@@ -21,6 +24,7 @@ class TurnSettings(Settings):
     stretch_frames: tuple[int, ...] = (10, 10, 15, 25)
     n_sentences_ahead: int = Field(default=32, ge=1)  # text is small; a model is rarely held back
     n_speech_blocks_ahead: int = Field(default=16, ge=1)  # two to four seconds of speech
+    n_packets_ahead: int = Field(default=8, ge=1)  # of a stretch, while an earlier one is written
     n_events_ahead: int = Field(default=16, ge=1)
     # When the next sentence is not there so shortly before the viewer runs out of picture, the
     # face goes on in silence, a few frames at a time.
@@ -28,40 +32,8 @@ class TurnSettings(Settings):
     gap_frames: int = Field(default=5, ge=1)
 
 
-class Feed:
-    """A stream of speech that can be waited for with limited patience."""
-
-    def __init__(self, chunks: AsyncGenerator[SpeechChunk, None]) -> None:
-        self._chunks = chunks
-        self._pending: asyncio.Task[SpeechChunk | None] | None = None
-
-    async def next(self, patience_s: float | None) -> SpeechChunk | None:
-        """The next block, or ``None`` at the end.
-
-        Raises:
-            TimeoutError: nothing came in time; the next call goes on waiting for the same block.
-        """
-        if self._pending is None:
-            self._pending = asyncio.create_task(self._take())
-        done, _ = await asyncio.wait({self._pending}, timeout=patience_s)
-        if not done:
-            raise TimeoutError
-        finished, self._pending = self._pending, None
-        return finished.result()
-
-    async def _take(self) -> SpeechChunk | None:
-        return await anext(self._chunks, None)
-
-    async def aclose(self) -> None:
-        if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.gather(self._pending, return_exceptions=True)
-        await self._chunks.aclose()
-
-
-# Speech that is already there still needs a few rounds of the event loop to arrive: without any
-# patience, silence would be put in the middle of it.
 _MIN_PATIENCE_S = 0.02
+"""Speech that was read ahead needs a few turns of the event loop to be handed over."""
 
 
 class Face:
@@ -71,7 +43,7 @@ class Face:
         self,
         avatar: AvatarStage,
         timeline: Timeline,
-        feed: Feed,
+        feed: Reader[SpeechChunk],
         mp4: FragmentedMp4,
         clock: TurnClock,
         look_ahead_s: float | None,
@@ -86,12 +58,42 @@ class Face:
         self.n_emitted = 0
 
     async def play(self) -> None:
-        """Emit the whole video, its closing box included."""
-        while not self.timeline.is_cut_up:
-            await self._gather()
-            await self._keep_look_ahead()
-            await self._draw()
+        """Emit the whole video, its closing box included.
+
+        The next stretch is ordered as soon as this one's first packet brings the motion state, so
+        that two replicas draw for one turn.
+        """
+        following = asyncio.create_task(self._begin())
+        try:
+            while (drawing := await following) is not None:
+                following = asyncio.create_task(self._begin())
+                async with aclosing(drawing.rest):
+                    await self._write(drawing.first)
+                    async for packets in drawing.rest:
+                        await self._write(packets)
+        finally:
+            await _abandon(following)
         await self._emit(END_BOX, is_last=True)
+
+    async def _begin(self) -> "_Drawing | None":
+        """The next stretch in progress, or ``None`` when all is cut."""
+        if self.timeline.is_cut_up:
+            return None
+        await self._gather()
+        await self._keep_look_ahead()
+        stretch = self.timeline.cut(self.state, max(0.0, self._ahead_s()))
+        self.clock.mark("avatar_start")
+        rest = prefetch(self.avatar.render(stretch), self.settings.n_packets_ahead)
+        try:
+            first = await anext(rest, None)
+        except BaseException:
+            await rest.aclose()
+            raise
+        if first is None:
+            raise EngineRuntimeError("the avatar stage drew nothing", stage="avatar")
+        self.clock.mark("avatar_first_frame")
+        self.state = first.motion_state
+        return _Drawing(first, rest)
 
     async def _gather(self) -> None:
         """Take speech until a stretch can be cut, or the viewer would run out of picture."""
@@ -99,6 +101,8 @@ class Face:
             try:
                 chunk = await self.feed.next(self._patience_s())
             except TimeoutError:
+                if not self._viewer_runs_out():
+                    continue
                 if not self.timeline.has_frames():
                     self.timeline.append_silence(self.settings.gap_frames)
                 return
@@ -108,9 +112,14 @@ class Face:
                 self.timeline.append(chunk)
 
     def _patience_s(self) -> float | None:
-        if self.look_ahead_s is None or not self.playback.has_started:
+        if self.look_ahead_s is None:
             return None
+        if not self.playback.has_started:
+            return self.settings.gap_margin_s  # it may start meanwhile: look again then
         return max(_MIN_PATIENCE_S, self._ahead_s() - self.settings.gap_margin_s)
+
+    def _viewer_runs_out(self) -> bool:
+        return self.playback.has_started and self._ahead_s() <= self.settings.gap_margin_s
 
     def _ahead_s(self) -> float:
         cut_s = self.timeline.n_frames_cut / self.timeline.plan.fps
@@ -119,15 +128,6 @@ class Face:
     async def _keep_look_ahead(self) -> None:
         if self.look_ahead_s is not None and self._ahead_s() > self.look_ahead_s:
             await asyncio.sleep(self._ahead_s() - self.look_ahead_s)
-
-    async def _draw(self) -> None:
-        stretch = self.timeline.cut(self.state, max(0.0, self._ahead_s()))
-        self.clock.mark("avatar_start")
-        async with aclosing(self.avatar.render(stretch)) as parts:
-            async for packets in parts:
-                self.clock.mark("avatar_first_frame")
-                self.state = packets.motion_state
-                await self._write(packets)
 
     async def _write(self, packets: VideoPackets) -> None:
         end_frame = packets.first_frame + packets.n_frames
@@ -143,8 +143,9 @@ class Face:
         """Give the encoder what belongs beside the picture up to sample ``end``, and a bit more."""
         sound = self.mp4.sound
         if not self.timeline.is_cut_up:
-            # Two AAC frames more than the picture, because the encoder holds back that much.
-            sound.append(self.timeline.samples(sound.n_samples, end + 2 * sound.frame_samples))
+            # Three AAC frames more than the picture: the encoder holds back two, and the third is
+            # begun by the picture's last sample.
+            sound.append(self.timeline.samples(sound.n_samples, end + 3 * sound.frame_samples))
         elif not sound.is_finished:
             whole = self.timeline.sample_at(self.timeline.n_frames_cut)
             sound.append(self.timeline.samples(sound.n_samples, whole))
@@ -155,3 +156,18 @@ class Face:
         event = VideoFragment(self.n_emitted, data, mime, is_last)
         self.n_emitted += 1
         await self.emit(event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """A stretch in progress: its first packets, which brought the state, and the rest."""
+
+    first: VideoPackets
+    rest: AsyncGenerator[VideoPackets, None]
+
+
+async def _abandon(drawing: "asyncio.Task[_Drawing | None]") -> None:
+    drawing.cancel()
+    (left,) = await asyncio.gather(drawing, return_exceptions=True)
+    if isinstance(left, _Drawing):
+        await left.rest.aclose()

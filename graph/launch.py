@@ -114,6 +114,7 @@ def _ray(options: LaunchOptions, folder: Path) -> Iterator[str]:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token_file),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
             "RAY_metrics_report_interval_ms": "2000",
         }
     )

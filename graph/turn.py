@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from deployments.errors import EngineRuntimeError, StageError, UnusableInputError
-from deployments.streams import prefetch, produced
+from deployments.streams import Reader, prefetch, produced
 from deployments.types import (
     AudioChunk,
     Message,
@@ -23,7 +23,7 @@ from graph.events import (
     TranscriptUpdated,
     TurnEvent,
 )
-from graph.face import Face, Feed, TurnSettings
+from graph.face import Face, TurnSettings
 from graph.language import detect
 from graph.mux import FragmentedMp4
 from graph.sentences import sentences
@@ -215,14 +215,14 @@ class _Turn:
 
     async def _show(self, speech: AsyncGenerator[SpeechChunk, None]) -> None:
         ahead = prefetch(speech, self.settings.n_speech_blocks_ahead)
-        async with aclosing(Feed(ahead)) as feed:
-            first = await feed.next(None)
+        async with aclosing(Reader(ahead)) as feed:
+            first = await feed.next()
             if first is None:
                 raise EngineRuntimeError("There was nothing to say.", stage="tts")
             self.clock.mark("first_audio")
             await self._face(await self._timeline(first), feed).play()
 
-    def _face(self, timeline: Timeline, feed: Feed) -> Face:
+    def _face(self, timeline: Timeline, feed: Reader[SpeechChunk]) -> Face:
         self.timeline = timeline
         width_px, height_px = self.frame_size
         self.mp4 = FragmentedMp4(width_px, height_px, timeline.sample_rate_hz)

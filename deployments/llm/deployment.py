@@ -6,8 +6,11 @@ from contextlib import aclosing
 from deployments.config import LlmConfig
 from deployments.llm.engine import LlmEngine
 from deployments.registry import load_engine
-from deployments.streams import EngineThread, from_engine
+from deployments.streams import EngineThread, from_engine, joined
 from deployments.types import LlmCapabilities, Message
+
+JOIN_WINDOW_S = 0.01
+"""Deltas this close together travel together: less than a listener can notice."""
 
 
 class Llm:
@@ -25,7 +28,7 @@ class Llm:
         thread = EngineThread("llm")
         try:
             stream = from_engine(self._engine.reply(messages, language), thread)
-            async with aclosing(stream) as deltas:
+            async with aclosing(joined(stream, JOIN_WINDOW_S)) as deltas:
                 async for delta in deltas:
                     yield delta
         finally:

@@ -8,7 +8,16 @@ from contextlib import aclosing
 import pytest
 
 from deployments.errors import EngineInputError, EngineRuntimeError
-from deployments.streams import EngineThread, cancelling, from_engine, prefetch, produced
+from deployments.streams import (
+    EngineThread,
+    Reader,
+    cancelling,
+    from_engine,
+    joined,
+    prefetch,
+    produced,
+)
+from tests.virtual_time import now, run
 
 
 async def numbers(n: int) -> AsyncGenerator[int, None]:
@@ -139,3 +148,31 @@ async def test_cancelling_cancels_however_the_block_is_left() -> None:
         async with cancelling(failed):
             raise ValueError("x")
     assert (left.n_cancels, failed.n_cancels) == (1, 1)
+
+
+def test_texts_that_come_together_travel_together_but_the_first_at_once() -> None:
+    async def texts() -> AsyncGenerator[str, None]:
+        for pause_s, text in ((0.0, "One "), (0.001, "two "), (0.001, "three. "), (0.5, "Four.")):
+            await asyncio.sleep(pause_s)
+            yield text
+
+    async def read() -> list[tuple[float, str]]:
+        return [(round(now(), 3), text) async for text in joined(texts(), 0.01)]
+
+    assert run(read()) == [(0.0, "One "), (0.011, "two three. "), (0.502, "Four.")]
+
+
+def test_a_reader_with_limited_patience_loses_nothing() -> None:
+    async def slow() -> AsyncGenerator[int, None]:
+        await asyncio.sleep(1)
+        yield 1
+
+    async def read() -> list[int | None]:
+        async with aclosing(Reader(slow())) as reader:
+            with pytest.raises(TimeoutError):
+                await reader.next(0.4)
+            with pytest.raises(TimeoutError):
+                await reader.next(0.4)
+            return [await reader.next(0.4), await reader.next()]
+
+    assert run(read()) == [1, None]
