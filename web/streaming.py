@@ -1,12 +1,12 @@
 """Answers that are sent while they are made."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from deployments.streams import Reader
 from web.wire import KEEP_ALIVE
 
 Chunks = AsyncGenerator[bytes, None]
@@ -56,19 +56,13 @@ async def _send_body(first: bytes, chunks: Chunks, send: Send) -> None:
 
 async def kept_alive(chunks: Chunks, period_s: float) -> Chunks:
     """``chunks`` with a comment line whenever ``period_s`` pass without one."""
-    pending = asyncio.ensure_future(anext(chunks, None))
-    try:
+    async with aclosing(Reader(chunks)) as reader:
         while True:
-            done, _ = await asyncio.wait({pending}, timeout=period_s)
-            if not done:
+            try:
+                chunk = await reader.next(period_s)
+            except TimeoutError:
                 yield KEEP_ALIVE
                 continue
-            chunk = pending.result()
             if chunk is None:
                 return
             yield chunk
-            pending = asyncio.ensure_future(anext(chunks, None))
-    finally:
-        pending.cancel()
-        await asyncio.gather(pending, return_exceptions=True)
-        await chunks.aclose()
