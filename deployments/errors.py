@@ -16,11 +16,17 @@ keyword-only with a default: `__reduce__` gives the message to the constructor a
 as state. A cause does not survive pickling, so what it said must be in the message.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 
 class AvatarError(Exception):
-    """Anything this project raises on purpose. ``message`` is safe to show to a user."""
+    """Anything this project raises on purpose. ``message`` is safe to show to a user.
+
+    ``retryable`` says whether the same call may succeed elsewhere or later; where it is not
+    given, the class decides.
+    """
+
+    usually_retryable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -28,13 +34,13 @@ class AvatarError(Exception):
         *,
         stage: str = "",
         turn_id: str | None = None,
-        retryable: bool = False,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.stage = stage
         self.turn_id = turn_id
-        self.retryable = retryable
+        self.retryable = self.usually_retryable if retryable is None else retryable
 
     def __reduce__(self) -> tuple[type["AvatarError"], tuple[str], dict[str, Any]]:
         return type(self), (self.message,), self.__dict__
@@ -44,36 +50,26 @@ class ConfigError(AvatarError):
     """Settings that cannot work; says which and what to write instead."""
 
 
-class ProtocolError(AvatarError):
-    """The client sent what the interface does not allow; ``code`` is the interface's error code."""
+class _CodedError(AvatarError):
+    """Carries ``code``, the interface's error code, as an attribute."""
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        code: str = "bad_request",
-        stage: str = "",
-        turn_id: str | None = None,
-        retryable: bool = False,
-    ) -> None:
-        super().__init__(message, stage=stage, turn_id=turn_id, retryable=retryable)
-        self.code = code
+    usual_code: ClassVar[str]
+
+    def __init__(self, message: str = "", *, code: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.code = self.usual_code if code is None else code
 
 
-class UnusableInputError(AvatarError):
-    """Input that decodes but cannot be answered, such as silence; ``code`` as in the interface."""
+class ProtocolError(_CodedError):
+    """The client sent what the interface does not allow."""
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        code: str = "invalid_value",
-        stage: str = "",
-        turn_id: str | None = None,
-        retryable: bool = False,
-    ) -> None:
-        super().__init__(message, stage=stage, turn_id=turn_id, retryable=retryable)
-        self.code = code
+    usual_code = "bad_request"
+
+
+class UnusableInputError(_CodedError):
+    """Input that decodes but cannot be answered, such as silence."""
+
+    usual_code = "invalid_value"
 
 
 class StageError(AvatarError):
@@ -95,26 +91,10 @@ class EngineRuntimeError(StageError):
 class StageTimeoutError(StageError):
     """A stage gave no output in time."""
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        stage: str = "",
-        turn_id: str | None = None,
-        retryable: bool = True,
-    ) -> None:
-        super().__init__(message, stage=stage, turn_id=turn_id, retryable=retryable)
+    usually_retryable = True
 
 
 class StageOverloadedError(StageError):
     """A stage's queue is full, or it has no replica."""
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        stage: str = "",
-        turn_id: str | None = None,
-        retryable: bool = True,
-    ) -> None:
-        super().__init__(message, stage=stage, turn_id=turn_id, retryable=retryable)
+    usually_retryable = True

@@ -12,7 +12,9 @@ def kinds() -> list[type[AvatarError]]:
     found = [AvatarError]
     for kind in found:
         found.extend(kind.__subclasses__())
-    return [kind for kind in found if kind.__module__ == errors.__name__]
+    return [
+        kind for kind in found if kind.__module__ == errors.__name__ and kind.__name__[0] != "_"
+    ]
 
 
 @pytest.mark.parametrize("kind", kinds())
