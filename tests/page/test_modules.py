@@ -1,13 +1,25 @@
 """The page's pure modules, run where they are meant to run: in the browser."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from tests.page.avatar_page import AvatarPage
-from tests.page.conftest import OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page(browser: Browser, server_url: str) -> AsyncIterator[AvatarPage]:
+    """One page for all: the modules keep nothing from test to test."""
+    shared = await AvatarPage(await browser.new_page(), server_url).visit()
+    yield shared
+    await shared.close()
+    assert shared.faults == []
+
 
 PARSE = """async (pieces) => {
     const { SseParser } = await import("/js/sse.js");
@@ -41,14 +53,12 @@ async def parse(page: AvatarPage, *pieces: str) -> list[list[str]]:
     ],
 )
 async def test_events_are_read_as_the_standard_says(
-    open_page: OpenPage, text: str, events: list[list[str]]
+    page: AvatarPage, text: str, events: list[list[str]]
 ) -> None:
-    page = await (await open_page()).visit()
     assert await parse(page, text) == events
 
 
-async def test_events_are_the_same_wherever_the_text_is_cut(open_page: OpenPage) -> None:
-    page = await (await open_page()).visit()
+async def test_events_are_the_same_wherever_the_text_is_cut(page: AvatarPage) -> None:
     text = ": hi\r\nevent: x\r\ndata: a\rdata: b\n\r\n\ndata: c\r\n\r\nevent: y\ndata: d\r\r"
     whole = await parse(page, text)
     assert whole == [["x", "a\nb"], ["message", "c"], ["y", "d"]]
@@ -57,8 +67,7 @@ async def test_events_are_the_same_wherever_the_text_is_cut(open_page: OpenPage)
     assert await parse(page, *text) == whole
 
 
-async def test_characters_cut_between_bytes_arrive_whole(open_page: OpenPage) -> None:
-    page = await (await open_page()).visit()
+async def test_characters_cut_between_bytes_arrive_whole(page: AvatarPage) -> None:
     events = await page.page.evaluate(
         """async (text) => {
             const { readEvents } = await import("/js/sse.js");
@@ -78,8 +87,7 @@ async def test_characters_cut_between_bytes_arrive_whole(open_page: OpenPage) ->
     assert events == ["你好, ¿qué tal?", "😀"]
 
 
-async def test_leaving_the_events_closes_the_body(open_page: OpenPage) -> None:
-    page = await (await open_page()).visit()
+async def test_leaving_the_events_closes_the_body(page: AvatarPage) -> None:
     is_closed = await page.page.evaluate(
         """async () => {
             const { readEvents } = await import("/js/sse.js");
@@ -117,9 +125,8 @@ TIMINGS = {
     ],
 )
 async def test_the_timeline_has_a_part_for_every_stage_that_worked(
-    open_page: OpenPage, timings: dict[str, Any], parts: dict[str, float]
+    page: AvatarPage, timings: dict[str, Any], parts: dict[str, float]
 ) -> None:
-    page = await (await open_page()).visit()
     found = await page.page.evaluate(
         """async (timings) => {
             const { partsOf } = await import("/js/timeline.js");
@@ -131,9 +138,8 @@ async def test_the_timeline_has_a_part_for_every_stage_that_worked(
 
 
 async def test_loudness_is_full_for_a_square_wave_and_none_for_silence(
-    open_page: OpenPage,
+    page: AvatarPage,
 ) -> None:
-    page = await (await open_page()).visit()
     levels = await page.page.evaluate(
         """async () => {
             const { loudnessDb, levelOf } = await import("/js/meter.js");
