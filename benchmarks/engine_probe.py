@@ -19,9 +19,10 @@ from benchmarks.machine import memory_bytes
 from benchmarks.report import Spread
 from benchmarks.speech import STORY_REQUEST, Speaker
 from benchmarks.words import word_error_rate
+from deployments.asr.engine import AsrEngine, final
 from deployments.errors import AvatarError
 from deployments.registry import load_engine
-from deployments.types import AudioChunk, Message, ReplySentence
+from deployments.types import AudioChunk, Message, ReplySentence, Transcript
 
 Figures = dict[str, Any]
 
@@ -100,7 +101,7 @@ def probe_asr(name: str) -> Figures:
     load = Load("asr", name)
     times, heard = [], []
     for audio in spoken:
-        seconds, transcript = _timed(partial(load.engine.transcribe, audio, "en"))
+        seconds, transcript = _timed(partial(_heard, load.engine, audio))
         times.append(seconds)
         heard.append(transcript.text)
     rate = word_error_rate(list(zip(SENTENCES, heard, strict=True)))
@@ -194,6 +195,10 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
     started_s = time.perf_counter()
     result = call()
     return time.perf_counter() - started_s, result
+
+
+def _heard(engine: AsrEngine, audio: AudioChunk) -> Transcript:
+    return final(engine.transcribe(audio, "en"))
 
 
 PROBES: dict[str, Callable[[str], Figures]] = {

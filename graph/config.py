@@ -16,6 +16,7 @@ from deployments.config import (
 from deployments.errors import ConfigError
 from deployments.registry import check_options
 from graph.face import TurnSettings
+from web.keys import read_hashes
 from web.settings import IngressSettings, check_exposure
 
 
@@ -57,3 +58,5 @@ def check_config(config: AppConfig) -> None:
         chosen = getattr(config, stage)
         check_options(stage, chosen.engine, chosen.options)
     check_exposure(config.ingress.host, config.ingress.api_keys_file)
+    if config.ingress.api_keys_file is not None:
+        read_hashes(config.ingress.api_keys_file)

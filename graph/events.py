@@ -60,7 +60,7 @@ class Timings:
     turn_ms: float | None = None
     audio_s: float | None = None
     rtf: float | None = None
-    av_offset_ms: float | None = None  # of what was sent: how far sound reached beyond picture
+    sound_lead_ms: float | None = None  # how far sound reached beyond picture, at the worst
     ladder: tuple[LadderStep, ...] = ()
 
 

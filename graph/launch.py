@@ -131,7 +131,6 @@ def _ray(options: LaunchOptions, folder: Path) -> Iterator[str]:
             log_to_driver=False,
             configure_logging=False,
             _temp_dir=str(folder / "ray"),
-            _node_ip_address="127.0.0.1",
         )
         yield token
     finally:

@@ -44,11 +44,13 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     Raises:
         ConfigError: no such profile, a setting that cannot work, or a host without keys.
     """
-    config: dict[str, Any] = yaml.safe_load(_profile_file(options.profile).read_text())
-    http = config["http_options"]
+    config = _read_profile(_profile_file(options.profile))
+    http = config.setdefault("http_options", {})
     http.update(host=options.host, port=options.port)
-    if options.tls_cert is not None:
-        http.update(ssl_certfile=str(options.tls_cert), ssl_keyfile=str(options.tls_key))
+    if options.tls_cert is not None and options.tls_key is not None:
+        http.update(
+            ssl_certfile=str(options.tls_cert.resolve()), ssl_keyfile=str(options.tls_key.resolve())
+        )
     ingress = config["applications"][0].setdefault("args", {}).setdefault("ingress", {})
     ingress.update(host=options.host, data_dir=str(options.data_dir.resolve()))
     if options.api_keys_file is not None:
@@ -65,6 +67,21 @@ def _profile_file(profile: str) -> Path:
         return Path(profile)
     known = ", ".join(profile_names())
     raise ConfigError(f"unknown profile {profile!r}; PROFILE can be a YAML file, or: {known}")
+
+
+def _read_profile(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = yaml.safe_load(path.read_text())
+        if config["applications"][0]["import_path"] != "graph.app:build":
+            raise ValueError
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise ConfigError(f"the profile {path.name}{line} is not YAML") from None
+    except (KeyError, IndexError, TypeError, ValueError):
+        text = f"the profile {path.name} is no Serve configuration of graph.app:build"
+        raise ConfigError(f"{text}; compare it with cluster/embedded.yaml") from None
+    return config
 
 
 def check_machine(options: LaunchOptions) -> None:
@@ -91,6 +108,8 @@ def check_machine(options: LaunchOptions) -> None:
 
 
 def _check_port(host: str, port: int, name: str) -> None:
+    if not 0 < port < 65536:
+        raise ConfigError(f"{name}={port} is no port; choose one from 1 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

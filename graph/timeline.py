@@ -42,8 +42,6 @@ class Timeline:
     _blocks: list[Samples] = field(default_factory=list)
     _n_samples: int = 0
     _phonemes: list[Phoneme] = field(default_factory=list)
-    _sentence: int = -1
-    _sentence_start_s: float = 0.0
 
     @property
     def speech_s(self) -> float:
@@ -62,10 +60,8 @@ class Timeline:
 
     def append(self, chunk: SpeechChunk) -> None:
         """Lay a block of speech behind what is there."""
-        if chunk.sentence_index != self._sentence:
-            self._sentence = chunk.sentence_index
-            self._sentence_start_s = self.speech_s
-        start_s = self._sentence_start_s
+        # Laid anew at each block, because silence may have come between two of one sentence.
+        start_s = self.speech_s - chunk.audio.start_s
         self._phonemes.extend(
             Phoneme(p.ipa, p.start_s + start_s, p.end_s + start_s) for p in chunk.phonemes
         )

@@ -1,9 +1,12 @@
 """The ASR stage on a replica: one engine on one thread."""
 
+from contextlib import aclosing
+
 from deployments.asr.engine import AsrEngine
 from deployments.config import AsrConfig
+from deployments.errors import EngineRuntimeError
 from deployments.registry import load_engine
-from deployments.streams import EngineThread
+from deployments.streams import EngineThread, from_engine
 from deployments.types import AsrCapabilities, AudioChunk, Transcript
 
 
@@ -24,5 +27,13 @@ class Asr:
         return self._engine.capabilities
 
     async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
-        """The final transcript of one utterance; see ``AsrEngine.transcribe``."""
-        return await self._thread.run(self._engine.transcribe, audio, language)
+        """The final transcript of one utterance; see ``AsrEngine.transcribe``.
+
+        A caller who leaves ends the work after the engine's step in progress.
+        """
+        steps = from_engine(self._engine.transcribe(audio, language), self._thread)
+        async with aclosing(steps) as transcripts:
+            async for transcript in transcripts:
+                if transcript.is_final:
+                    return transcript
+        raise EngineRuntimeError("the engine gave no final transcript", stage="asr")

@@ -1,7 +1,9 @@
 """Speech recognition: what an ASR model's author writes."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
+from deployments.errors import EngineRuntimeError
 from deployments.types import AsrCapabilities, AudioChunk, Transcript
 
 
@@ -10,8 +12,11 @@ class AsrEngine(Protocol):
 
     capabilities: AsrCapabilities
 
-    def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
-        """The final transcript of one utterance; empty text where nobody speaks.
+    def transcribe(self, audio: AudioChunk, language: str | None) -> Iterator[Transcript]:
+        """Transcripts of one utterance: partial ones while it works, and last a final one.
+
+        The text is empty where nobody speaks. A long utterance takes several steps; closing the
+        iterator ends the work after the step in progress.
 
         Args:
             audio: mono, any rate; the engine resamples.
@@ -23,3 +28,15 @@ class AsrEngine(Protocol):
             EngineRuntimeError: the model failed.
         """
         ...
+
+
+def final(transcripts: Iterator[Transcript]) -> Transcript:
+    """The final one of an engine's transcripts.
+
+    Raises:
+        EngineRuntimeError: the engine gave none.
+    """
+    for transcript in transcripts:
+        if transcript.is_final:
+            return transcript
+    raise EngineRuntimeError("the engine gave no final transcript", stage="asr")

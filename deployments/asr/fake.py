@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -42,13 +43,13 @@ class FakeAsr:
         self._lock = threading.Lock()
         self._n_calls = 0
 
-    def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
+    def transcribe(self, audio: AudioChunk, language: str | None) -> Iterator[Transcript]:
         """As ``AsrEngine.transcribe``; without a language it is the first of its own."""
         if language is not None and language not in self.capabilities.languages:
             raise EngineInputError(f"this fake does not know {language!r}", stage="asr")
         self._misbehave(audio.duration_s)
         text = self._text(audio)
-        return Transcript(
+        yield Transcript(
             text=text,
             is_final=True,
             words=_words(text, audio),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from deployments.asr.engine import final
 from deployments.asr.segments import split_at_pauses
 from deployments.config import Settings as BaseSettings
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
@@ -51,18 +52,19 @@ class MoonshineAsr:
         self._transcriber = _load(settings.is_single_threaded)
         rng = np.random.default_rng(0)
         noise = rng.normal(0, 0.05, _WARM_UP_RATE_HZ).astype(np.float32)
-        self.transcribe(AudioChunk(noise, _WARM_UP_RATE_HZ), "en")
+        final(self.transcribe(AudioChunk(noise, _WARM_UP_RATE_HZ), "en"))
 
-    def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
+    def transcribe(self, audio: AudioChunk, language: str | None) -> Iterator[Transcript]:
         """As ``AsrEngine.transcribe``; ``words`` is empty."""
         if language not in (None, "en"):
             raise EngineInputError(f"moonshine knows English only, not {language!r}", stage="asr")
         sound = resampled(audio, _SAMPLE_RATE_HZ).samples
         pieces = split_at_pauses(sound, _SAMPLE_RATE_HZ, self._settings.max_segment_s)
-        texts = (self._hear(piece) for piece in pieces)
-        return Transcript(
-            text=" ".join(text for text in texts if text), is_final=True, words=(), language="en"
-        )
+        heard = ""
+        for piece in pieces:
+            heard = f"{heard} {self._hear(piece)}".strip()
+            yield Transcript(heard, is_final=False, words=(), language="en")
+        yield Transcript(heard, is_final=True, words=(), language="en")
 
     def _hear(self, piece: Samples) -> str:
         if not len(piece) or np.max(np.abs(piece)) < _INAUDIBLE:

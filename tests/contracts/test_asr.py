@@ -8,7 +8,7 @@ import jiwer
 import numpy as np
 import pytest
 
-from deployments.asr.engine import AsrEngine
+from deployments.asr.engine import AsrEngine, final
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from deployments.registry import load_engine
 from deployments.types import AudioChunk, ReplySentence, Samples, Transcript, Word
@@ -78,7 +78,7 @@ def error_rate(said: tuple[str, ...], heard: list[str]) -> float:
 
 def test_a_transcript_is_final_and_in_a_language_of_the_engine(engine: AsrEngine) -> None:
     for language in (None, *engine.capabilities.languages):
-        transcript = engine.transcribe(tone(1.0), language)
+        transcript = final(engine.transcribe(tone(1.0), language))
         assert transcript.is_final
         assert transcript.language == (language or engine.capabilities.languages[0])
         assert transcript.text == transcript.text.strip()
@@ -86,45 +86,45 @@ def test_a_transcript_is_final_and_in_a_language_of_the_engine(engine: AsrEngine
 
 @pytest.mark.parametrize("n", [0, 1, 8_000, 48_000])
 def test_silence_is_an_empty_transcript(engine: AsrEngine, n: int) -> None:
-    heard = engine.transcribe(AudioChunk(np.zeros(n, np.float32), 16_000), None)
+    heard = final(engine.transcribe(AudioChunk(np.zeros(n, np.float32), 16_000), None))
     assert heard == Transcript("", True, (), engine.capabilities.languages[0])
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000])
 def test_any_rate_is_heard(engine: AsrEngine, rate_hz: int) -> None:
-    assert engine.transcribe(tone(0.5, rate_hz), None).is_final
+    assert final(engine.transcribe(tone(0.5, rate_hz), None)).is_final
 
 
 def test_the_callers_samples_stay_as_they_were_even_read_only(engine: AsrEngine) -> None:
     sound = tone(1.0)
     before = sound.samples.copy()
     sound.samples.flags.writeable = False
-    engine.transcribe(sound, None)
+    final(engine.transcribe(sound, None))
     np.testing.assert_array_equal(sound.samples, before)
 
 
 def test_an_unknown_language_is_refused(engine: AsrEngine) -> None:
     with pytest.raises(EngineInputError):
-        engine.transcribe(tone(0.5), "tlh")
+        final(engine.transcribe(tone(0.5), "tlh"))
 
 
 def test_the_same_sound_is_heard_the_same_again(engine: AsrEngine) -> None:
-    first = engine.transcribe(tone(1.0), None)
-    engine.transcribe(tone(2.0, 48_000), None)
-    assert engine.transcribe(tone(1.0), None) == first
+    first = final(engine.transcribe(tone(1.0), None))
+    final(engine.transcribe(tone(2.0, 48_000), None))
+    assert final(engine.transcribe(tone(1.0), None)) == first
 
 
 @needs_moonshine
 @needs_espeak
 def test_spoken_words_come_back(moonshine: AsrEngine) -> None:
-    heard = [moonshine.transcribe(spoken(text), "en").text for text in SENTENCES]
+    heard = [final(moonshine.transcribe(spoken(text), "en")).text for text in SENTENCES]
     assert error_rate(SENTENCES, heard) <= 0.07
 
 
 @needs_moonshine
 @needs_espeak
 def test_a_recording_of_half_a_minute_is_heard_to_its_end(moonshine: AsrEngine) -> None:
-    heard = moonshine.transcribe(spoken(*SENTENCES), None).text
+    heard = final(moonshine.transcribe(spoken(*SENTENCES), None)).text
     assert error_rate((" ".join(SENTENCES),), [heard]) <= 0.1
 
 
@@ -132,28 +132,40 @@ def test_a_recording_of_half_a_minute_is_heard_to_its_end(moonshine: AsrEngine) 
 @pytest.mark.parametrize("loud", [0.02, 0.1])
 def test_what_the_model_writes_for_noise_is_dropped(moonshine: AsrEngine, loud: float) -> None:
     sound: Samples = np.random.default_rng(0).normal(0, loud, 48_000).astype(np.float32)
-    text = moonshine.transcribe(AudioChunk(sound, 16_000), "en").text
+    text = final(moonshine.transcribe(AudioChunk(sound, 16_000), "en")).text
     assert "♪" not in text
     assert len(text.split()) <= 1  # "You" is left to the VAD before it
 
 
 def test_the_fake_says_what_it_is_told_to() -> None:
-    heard = fake(text="good day").transcribe(tone(1.0), "es")
+    heard = final(fake(text="good day").transcribe(tone(1.0), "es"))
     words = (Word("good", 0.0, 0.5), Word("day", 0.5, 1.0))
     assert heard == Transcript("good day", True, words, "es")
 
 
 def test_the_fake_tells_how_long_the_sound_was() -> None:
-    assert fake(rule="duration").transcribe(tone(1.25, 48_000), "en").text == "heard 1.25 s"
+    assert final(fake(rule="duration").transcribe(tone(1.25, 48_000), "en")).text == "heard 1.25 s"
 
 
 def test_the_fake_fails_and_hangs_as_declared() -> None:
     failing = fake(fail_on_call=2)
-    assert failing.transcribe(tone(0.5), "en").text
+    assert final(failing.transcribe(tone(0.5), "en")).text
     with pytest.raises(EngineRuntimeError):
-        failing.transcribe(tone(0.5), "en")
-    assert failing.transcribe(tone(0.5), "en").text
+        final(failing.transcribe(tone(0.5), "en"))
+    assert final(failing.transcribe(tone(0.5), "en")).text
     with pytest.raises(EngineRuntimeError, match="hung"):
-        fake(hang_on_call=1, hang_s=0.01).transcribe(tone(0.5), "en")
+        final(fake(hang_on_call=1, hang_s=0.01).transcribe(tone(0.5), "en"))
     with pytest.raises(EngineLoadError):
         fake(fail_load=True)
+
+
+def test_a_long_recording_takes_several_steps_and_can_be_left_between_them(
+    moonshine: AsrEngine,
+) -> None:
+    sound = spoken(*SENTENCES)
+    steps = moonshine.transcribe(sound, "en")
+    first = next(steps)
+    assert not first.is_final
+    whole = final(moonshine.transcribe(sound, "en"))  # the first one was left in its middle
+    assert whole.text.startswith(first.text)
+    assert len(whole.text) > len(first.text)

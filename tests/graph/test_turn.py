@@ -189,7 +189,7 @@ def test_sentences_are_spoken_while_earlier_ones_are_drawn() -> None:
 
 
 def test_sound_and_picture_are_sent_side_by_side() -> None:
-    offset_ms = turn(FakeStages(llm=FakeLlmStage(LONG[:3])), ask()).finished.timings.av_offset_ms
+    offset_ms = turn(FakeStages(llm=FakeLlmStage(LONG[:3])), ask()).finished.timings.sound_lead_ms
     assert offset_ms is not None
     assert -64 <= offset_ms <= 64  # one AAC frame at the fakes' rate
 

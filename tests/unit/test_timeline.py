@@ -81,6 +81,17 @@ def test_phonemes_of_later_sentences_are_shifted_onto_the_replys_clock() -> None
     }
 
 
+def test_phonemes_stay_with_their_sound_when_silence_falls_into_a_sentence() -> None:
+    line = timeline()
+    line.append(block(8_820))
+    line.cut(None, 0.0)
+    line.append_silence(25)
+    line.append(block(8_820, at_s=0.4))
+    line.end()
+    phonemes = {(round(p.start_s, 6), round(p.end_s, 6)) for s in cut_all(line) for p in s.phonemes}
+    assert phonemes == {(1.4, 1.8)}
+
+
 def test_silence_fills_whole_frames_and_counts_as_speech() -> None:
     line = timeline()
     line.append(block(1000))
