@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,3 +119,13 @@ def stop(process: "subprocess.Popen[str]") -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
+
+
+def wait_for_replicas(server: Server, deployment: str, n: int) -> list[int]:
+    """The pids of the deployment's replicas once ``n`` of them run."""
+    until = time.monotonic() + 60
+    while len(pids := server.replicas(deployment)) < n:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{deployment} did not come back")
+        time.sleep(0.2)
+    return pids

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import socket
 import threading
 import time
 import wave
@@ -22,7 +23,7 @@ from deployments.registry import load_engine
 from deployments.types import AudioChunk, ReplySentence, Samples
 from tests.lips import av_offset_ms
 from tests.media import boxes, read_mp4
-from tests.serving import Server
+from tests.serving import Server, wait_for_replicas
 
 FPS = 25
 TAIL = 8
@@ -229,19 +230,60 @@ def cpu_s(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_client_that_leaves_stops_the_drawing_within_a_second(
+def test_a_client_that_leaves_stops_the_work_within_a_second(
     embedded_server: Server, client: httpx.Client
 ) -> None:
-    painters = embedded_server.replicas("avatar")
-    kept_before = media_files(embedded_server)
-    with client.stream("POST", "/api/v1/conversation", data={"text": "Tell me a story."}) as answer:
-        for _ in answer.iter_bytes():
-            break
+    workers = [p for stage in ("tts", "avatar") for p in embedded_server.replicas(stage)]
+    before = cpu_s(workers)
+    ask(client, text="Tell me a story.")
+    whole_story = cpu_s(workers) - before
+    kept_before, n_before = media_files(embedded_server), n_cancelled(client)
+
+    before = cpu_s(workers)
+    form = {"text": "Tell me a story."}
+    with client.stream("POST", "/api/v1/conversation", data=form) as answer:
+        next(answer.iter_bytes())
     time.sleep(1.0)  # the promise is about this second
-    after_a_second = cpu_s(painters)
+    after_a_second = cpu_s(workers)
     time.sleep(1.0)
-    assert cpu_s(painters) - after_a_second < 0.2
+    assert cpu_s(workers) - after_a_second < 0.1 * whole_story
+    assert cpu_s(workers) - before < 0.75 * whole_story
     assert media_files(embedded_server) == kept_before
+    until = time.monotonic() + 30  # metrics are exported every other second
+    while n_cancelled(client) == n_before:
+        assert time.monotonic() < until, "the turn was not counted as cancelled"
+        time.sleep(0.5)
+
+
+def n_cancelled(client: httpx.Client) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    counts = [x for x in lines if "avatar_turns_total{" in x and 'outcome="cancelled"' in x]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counts)
+
+
+def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind(
+    embedded_server: Server, client: httpx.Client
+) -> None:
+    kept_before = media_files(embedded_server)
+    host, port = embedded_server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(
+            b"POST /api/v1/conversation HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000000\r\n\r\n"
+            b'--b\r\nContent-Disposition: form-data; name="audio"; filename="a"\r\n\r\nRIFF'
+        )
+    assert ask(client, text="hello").status_code == 200
+    assert len(media_files(embedded_server)) == len(kept_before) + 1
+
+
+def test_a_slow_reader_gets_the_whole_in_the_end(client: httpx.Client) -> None:
+    data = b""
+    form = {"text": "What can you do?"}
+    with client.stream("POST", "/api/v1/conversation", data=form) as answer:
+        for chunk in answer.iter_bytes(16_384):
+            data += chunk
+            time.sleep(0.05)
+    assert boxes(data)[-1] == "mfra"
 
 
 def media_files(server: Server) -> set[Path]:
@@ -250,14 +292,6 @@ def media_files(server: Server) -> set[Path]:
         for p in server.data_dir.rglob("*")
         if p.is_file() and p.suffix not in (".db", ".sqlite", ".db-wal", ".db-shm")
     }
-
-
-def wait_for_replicas(server: Server, deployment: str, n: int) -> list[int]:
-    until = time.monotonic() + 60
-    while len(pids := server.replicas(deployment)) < n:
-        assert time.monotonic() < until, f"{deployment} did not come back"
-        time.sleep(0.2)
-    return pids
 
 
 @pytest.mark.parametrize("which", [0, 1])

@@ -1,6 +1,9 @@
 """Stages that raise and hang, behind real Serve: repeated, replaced, or a clear error."""
 
 import io
+import json
+import os
+import signal
 import time
 import wave
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ import pytest
 import yaml
 
 from tests.media import boxes, read_mp4
-from tests.serving import ROOT, Server, running
+from tests.serving import ROOT, Server, running, wait_for_replicas
 
 ARGS: dict[str, Any] = {
     "asr": {"engine": "fake", "options": {"fail_on_call": 1}},
@@ -23,12 +26,13 @@ ARGS: dict[str, Any] = {
             "text": "First sentence. Second sentence. Third sentence.",
             "fail_on_call": 3,
             "fail_after_deltas": 5,
+            "delta_delay_s": 0.2,
         },
     },
     # Hangs in the second turn's first sentence; after that only a new replica can help.
     "tts": {
         "engine": "fake",
-        "options": {"hang_on_call": 4, "hang_s": 60},
+        "options": {"hang_on_call": 4, "hang_s": 60, "letter_s": 0.2, "block_latency_s": 0.2},
         "first_output_timeout_s": 1.0,
         "stall_timeout_s": 1.0,
         "hang_timeout_s": 3.0,
@@ -76,7 +80,7 @@ def test_a_hung_stage_is_an_error_in_time_and_its_replica_is_replaced(server: Se
     whole = ask(server, text="hello")
     assert whole.json()["response_text"] == "First sentence. Second sentence. Third sentence."
 
-    (old_pid,) = server.replicas("tts")
+    (old_pid,) = wait_for_replicas(server, "tts", 1)
     began = time.monotonic()
     failed = ask(server, text="hello")
     assert (failed.status_code, failed.json()["code"]) == (503, "engine_failed")
@@ -102,3 +106,42 @@ def test_a_recogniser_that_raises_once_is_asked_again(server: Server) -> None:
     )
     assert answer.status_code == 200
     assert answer.json()["text"]
+
+
+NOTHING: tuple[str, dict[str, Any]] = ("", {})
+
+
+def events(server: Server, **form: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    url = f"{server.url}/api/v1/conversation/stream"
+    with httpx.stream("POST", url, data=form, timeout=60) as answer:
+        name = ""
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                yield name, json.loads(line.removeprefix("data: "))
+
+
+def test_a_model_killed_in_mid_reply_shortens_it_and_says_so(server: Server) -> None:
+    (pid,) = wait_for_replicas(server, "llm", 1)
+    n_deltas, last = 0, NOTHING
+    for last in events(server, text="hello"):
+        n_deltas += last[0] == "reply"
+        if last[0] == "reply" and n_deltas == 3:  # "First sentence. Second"
+            os.kill(pid, signal.SIGKILL)
+    assert last[0] == "done"
+    assert last[1]["is_shortened"]
+    wait_for_replicas(server, "llm", 1)
+
+
+def test_a_voice_killed_while_it_speaks_ends_the_stream_with_an_error(server: Server) -> None:
+    (pid,) = wait_for_replicas(server, "tts", 1)
+    seen, last = [], NOTHING
+    for last in events(server, text="hello"):
+        if last[0] == "video" and "video" not in seen:
+            os.kill(pid, signal.SIGKILL)
+        seen.append(last[0])
+    # The only replica is gone for longer than two deadlines of a second.
+    assert last[0] == "error"
+    assert (last[1]["status"], last[1]["code"]) == (503, "engine_failed")
+    wait_for_replicas(server, "tts", 1)

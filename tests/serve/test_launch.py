@@ -1,13 +1,22 @@
 """``make serve``: what goes wrong is one line before anything starts; what ends, ends whole."""
 
+import datetime
+import ipaddress
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.serving import ROOT, free_port, launch, running
 
@@ -66,6 +75,31 @@ def test_a_misspelt_setting_in_a_profile_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"PORT": "99999"}, "PORT=99999 is no port"),
+        ({"API_KEYS_FILE": "/nonexistent"}, "api_keys_file"),
+        ({"TLS_CERT": "cert.pem"}, "TLS_CERT and TLS_KEY go together"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_one_line(settings: dict[str, str], words: str) -> None:
+    status, line, _ = refused(**{"PORT": str(free_port()), **settings})
+    assert status == 2
+    assert words in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["applications: [", "{}", "applications: []", "- 1"])
+def test_a_file_that_is_no_profile_is_one_line(text: str, tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(text)
+    status, line, _ = refused(PROFILE=str(profile))
+    assert status == 2
+    assert line.startswith("error: the profile mine.yaml")
+    assert "\n" not in line
+
+
 def descendants(launcher_pid: int) -> set[int]:
     """Every process that it started, directly or not."""
     tree = subprocess.run(
@@ -80,9 +114,38 @@ def descendants(launcher_pid: int) -> set[int]:
     return found - {launcher_pid}
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, str]:
+    """A key and a certificate of its own for 127.0.0.1, as TLS_KEY and TLS_CERT."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today)
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    (tmp_path / "cert.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    return {"TLS_KEY": str(tmp_path / "key.pem"), "TLS_CERT": str(tmp_path / "cert.pem")}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_every_process_that_was_started(number: signal.Signals) -> None:
-    with running("fake") as server:
+def test_a_signal_ends_every_process_that_was_started(
+    number: signal.Signals, certificate: dict[str, str]
+) -> None:
+    is_https = number == signal.SIGTERM  # one start less
+    with running("fake", **(certificate if is_https else {})) as server:
+        if is_https:
+            trusted = ssl.create_default_context(cafile=certificate["TLS_CERT"])
+            url = server.url.replace("http:", "https:")
+            assert httpx.get(f"{url}/health", verify=trusted).json()["status"] == "ready"
+            assert any(line.strip().startswith("Page       https://") for line in server.lines)
         family = descendants(server.process.pid)
         assert len(family) > 10
         folder = Path(next(line for line in server.lines if "Logs" in line).split()[1]).parents[3]
