@@ -1,5 +1,6 @@
 """Motion becomes frames: what moves, what stays, what is seen between the lips."""
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -83,6 +84,25 @@ def test_closed_lips_show_no_teeth_whatever_else_the_mouth_does() -> None:
         lips = frame[y - 3 : y + 4, x - 20 : x + 21]
         red_over_blue = lips[..., 2] - lips[..., 0]
         assert red_over_blue.min() > 20  # skin and lips are red; teeth are not
+
+
+JUST_PARTED = ({"jaw": 0.02}, {"jaw": 0.03, "press": 0.7}, {"wide": 0.5, "jaw": 0.02})
+
+
+@pytest.mark.parametrize("shape", JUST_PARTED)
+def test_lips_that_barely_part_show_neither_teeth_nor_black_corners(
+    shape: dict[str, float],
+) -> None:
+    rest, parted = drawn()[mouth_box()], drawn(**shape)[mouth_box()]
+    assert differs(rest, parted).any()  # they do part
+    assert (parted[..., 2] - parted[..., 0]).min() > 20  # red: no enamel
+    assert parted.sum(axis=2).min() > rest.sum(axis=2).min() - 25
+
+
+def test_lips_part_gradually() -> None:
+    frames = [drawn(jaw=jaw)[mouth_box()] for jaw in np.arange(0, 0.12, 0.005)]
+    steps = [np.abs(a - b).max() for a, b in itertools.pairwise(frames)]
+    assert max(steps) <= 24
 
 
 def test_teeth_are_seen_in_a_spread_mouth_and_are_not_one_flat_strip() -> None:

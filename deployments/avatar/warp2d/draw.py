@@ -28,7 +28,6 @@ _N_INVERSIONS = (
 )
 _SOFTEST_STEP_PX = 17.0  # how gradually the two halves of the face pass over on the cheeks
 _FADE_NODES = 10
-_LEAST_GAP_PX = 0.35  # below it the lips are shut and nothing is seen between them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +85,15 @@ def prepare(source: PortraitSource, width_px: int, height_px: int) -> WarpPortra
         upper_seam=np.einsum("sp,cpd->csd", smoother, upper_seam),
         lower_seam=np.einsum("sp,cpd->csd", smoother, lower_seam),
         head_seam=head_fields(face, seam),
-        mouth=mouth.paint_mouth(face.mouth_width),
+        mouth=mouth.paint_mouth(face.mouth_width, _parting(canvas, seam)),
         jaw_rows=(top, bottom),
     )
+
+
+def _parting(canvas: Frame, seam: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The colour (3,) of the line where the closed lips meet."""
+    at = ((seam + 0.5) * _SCALE - 0.5)[None].astype(np.float32)
+    return np.asarray(remap(canvas, at)[0].mean(axis=0), dtype=np.float32)
 
 
 def draw(portrait: WarpPortrait, motion: NDArray[np.float32]) -> Frame:
@@ -98,7 +103,7 @@ def draw(portrait: WarpPortrait, motion: NDArray[np.float32]) -> Frame:
         eye.draw_on(portrait.canvas, shut, gaze_x, gaze_y)
     where, upper_lip, lower_lip = _where(portrait, motion)
     frame: Frame = remap(portrait.canvas, where)
-    if float((lower_lip - upper_lip)[:, 1].max()) > _LEAST_GAP_PX:
+    if float((lower_lip - upper_lip)[:, 1].max()) > 0:
         _open_mouth(frame, portrait, motion, upper_lip, lower_lip)
     return frame
 
@@ -173,19 +178,22 @@ def _open_mouth(
     lower_lip: NDArray[np.float64],
 ) -> None:
     """Paint what is seen between the lips, in place."""
-    outline = np.concatenate([upper_lip, lower_lip[::-1]])
+    outline = np.concatenate([upper_lip, lower_lip])
     x0, y0 = np.floor(outline.min(axis=0)).astype(int) - 2
     x1, y1 = np.ceil(outline.max(axis=0)).astype(int) + 3
-    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    corners = np.round((outline - (x0, y0)) * 16).astype(np.int32)
-    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, 4)
-    edge = np.interp(np.arange(x0, x1), upper_lip[:, 0], upper_lip[:, 1])
-    gap = (np.arange(y0, y1)[:, None] - edge[None]).astype(np.float32)
-    inside = mouth.place(
-        portrait.mouth, _pose(portrait, motion, upper_lip, lower_lip), gap, (int(x0), int(y0))
-    )
+    x, y = np.arange(x0, x1), np.arange(y0, y1)[:, None]
+    top = np.interp(x, upper_lip[:, 0], upper_lip[:, 1])
+    bottom = np.interp(x, lower_lip[:, 0], lower_lip[:, 1])
+    within = (x > upper_lip[0, 0]) & (x < upper_lip[-1, 0])
+    height = np.where(within, bottom - top, 0.0).clip(0)
+    # The share of each pixel that is open. A filled polygon would cover a whole pixel wherever
+    # its outline passes, and lips that barely part would show a dotted line.
+    cover = np.minimum(y + 0.5, top + height) - np.maximum(y - 0.5, top)
+    cover = cv2.GaussianBlur(cover.clip(0, 1).astype(np.float32), (3, 3), 0)[..., None]
+    opening = mouth.Opening((y - top).astype(np.float32), height.astype(np.float32))
+    pose = _pose(portrait, motion, upper_lip, lower_lip)
+    inside = mouth.place(portrait.mouth, pose, opening, (int(x0), int(y0)))
     region = frame[y0:y1, x0:x1]
-    cover = cv2.GaussianBlur(mask, (3, 3), 0).astype(np.float32)[..., None] / 255
     region[:] = region + (inside.astype(np.float32) - region) * cover
 
 

@@ -15,6 +15,7 @@ from deployments.types import Frame
 
 Sprite = NDArray[np.uint8]  # (height, width, 4) BGRA, colour premultiplied by alpha
 
+_LIT_FROM = 0.065  # how wide a gap, in widths of the mouth, lets all the light in
 _OVERSAMPLE = 4  # painted larger, so that edges are smooth wherever the sprite lands
 _DARK = np.array((26.0, 16.0, 44.0))  # BGR, a warm near-black
 _DEEP = np.array((60.0, 44.0, 104.0))  # the flesh further front
@@ -34,9 +35,20 @@ class Mouth:
     upper_teeth: Sprite
     lower_teeth: Sprite
     tongue: Sprite
+    parting: NDArray[np.float32]  # (3,) BGR, between lips that hardly part
 
 
-def paint_mouth(width: float, scale: float = 2.0) -> Mouth:
+@dataclass(frozen=True, slots=True, eq=False)
+class Opening:
+    """``gap``: (rows, cols) how far below the upper lip's edge each pixel lies; ``height``:
+    (cols,) how far apart the lips are there. In pixels.
+    """
+
+    gap: NDArray[np.float32]
+    height: NDArray[np.float32]
+
+
+def paint_mouth(width: float, parting: NDArray[np.float32], scale: float = 2.0) -> Mouth:
     unit = width * scale
     return Mouth(
         width=width,
@@ -44,6 +56,7 @@ def paint_mouth(width: float, scale: float = 2.0) -> Mouth:
         upper_teeth=_teeth(unit, _UPPER_TEETH, 0.150, 0.026, upper=True),
         lower_teeth=_teeth(unit, _LOWER_TEETH, 0.110, 0.020, upper=False),
         tongue=_tongue(unit),
+        parting=parting,
     )
 
 
@@ -60,13 +73,9 @@ class Pose:
     rounded: float  # lips forward keep the light out
 
 
-def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int, int]) -> Frame:
-    """The inside of the mouth, (rows, cols, 3) as ``gap``.
-
-    Args:
-        gap: (rows, cols) how far below the upper lip's edge each pixel lies, in pixels.
-        origin: of that region in the frame.
-    """
+def place(mouth: Mouth, pose: Pose, opening: Opening, origin: tuple[int, int]) -> Frame:
+    """The inside of the mouth, (rows, cols, 3), for the region at ``origin`` in the frame."""
+    gap = opening.gap
     cols = gap.shape[1]
     depth = np.clip(gap / (0.30 * mouth.width), 0.0, 1.0)[..., None]
     inside = (_DARK + (_DEEP - _DARK) * (depth * 0.8)).astype(np.float32)
@@ -90,8 +99,13 @@ def place(mouth: Mouth, pose: Pose, gap: NDArray[np.float32], origin: tuple[int,
     shade = shade * (1 - 0.55 * np.clip(np.abs(x), 0, 1.1) ** 3)[None]
     # Shade inside a mouth is warm: blue light is lost first.
     tint = shade[..., None] ** np.array((1.30, 1.15, 1.0), dtype=np.float32)
-    shaded: Frame = np.clip(inside * tint, 0, 255).astype(np.uint8)
-    return shaded
+    # Little light falls through a narrow gap: it is as dark as the line between closed lips, and
+    # teeth come into view as it widens.
+    lit = np.clip(opening.height / (_LIT_FROM * unit), 0.0, 1.0)
+    lit = (lit * lit * (3 - 2 * lit))[None, :, None]
+    shaded = mouth.parting + (inside * tint - mouth.parting) * lit
+    clipped: Frame = np.clip(shaded, 0, 255).astype(np.uint8)
+    return clipped
 
 
 def _put(
@@ -181,6 +195,7 @@ def _finish(
     # The narrow dark between two teeth is filled with a warm half-shade, not with black.
     gaps = blurred(alpha, rows * 0.04)
     body = np.clip(np.maximum(alpha, np.clip(gaps * 1.6 - 0.5, 0, 1)), 0, 1)
+    body *= np.clip((0.97 - np.abs(x)) / 0.16, 0, 1)  # the last teeth are lost in the dark
     shade = np.where(body > 0, 0.83 + 0.17 * light, 1.0) * fade
     warm = np.array((0.88, 0.93, 1.0)) ** (0.3 + 2.5 * (1 - fade[..., None]))
     painted = colour * shade[..., None] * warm
