@@ -32,6 +32,8 @@ from deployments.avatar.painting.figure import (
     HAIR_RIGHT_OUT,
 )
 
+_PARTING_BOW = -3.0  # units that the middle of the parting lies to the side
+
 
 def back_hair(canvas: Image) -> None:
     outline = np.concatenate([curve(HAIR_LEFT_OUT)[::-1], curve(HAIR_RIGHT_OUT)])
@@ -62,7 +64,7 @@ def back_hair(canvas: Image) -> None:
 def hair(canvas: Image) -> None:
     silhouette = np.concatenate([curve(HAIR_LEFT_OUT)[::-1], curve(HAIR_RIGHT_OUT)])
     within = fill(silhouette, 0.3)
-    roots = np.concatenate([curve(((163, 106), (166, 84), (168, 64)))])
+    roots = _bowed(curve(((163, 106), (166, 84), (168, HAIR_LEFT_OUT[0][1]))))
     for inside, outside, side in (
         (HAIR_LEFT_IN, HAIR_LEFT_OUT, -1),
         (HAIR_RIGHT_IN, HAIR_RIGHT_OUT, 1),
@@ -78,8 +80,8 @@ def hair(canvas: Image) -> None:
         level = cv2.GaussianBlur(tone, (0, 0), 0.22 * S).astype(np.float32) / 255
         round_off = np.clip((X - 56) / 20, 0, 1) * np.clip((334 - X) / 20, 0, 1)
         level = level * (0.55 + 0.45 * round_off)
-        parting = blur(stroke(roots, (9, 12, 9), 1.0), 4.0)
-        level = level * (1 - 0.42 * np.clip(parting, 0, 1))
+        parting = blur(stroke(roots, (5, 9, 12), 1.0), 5.0)
+        level = level * (1 - 0.30 * np.clip(parting, 0, 1))
         colour = ramp(
             level,
             (
@@ -91,15 +93,21 @@ def hair(canvas: Image) -> None:
             ),
         )
         lay(canvas, blur(cover.astype(np.float32) / 255, 0.2), colour)
-        rim = stroke(shifted(b[30:], -side * 1.4, 0), (1.0, 3.0, 3.0, 2.0, 0.5), 1.2)
-        if side > 0:  # scalp along the parting
-            lay(canvas, stroke(roots[:170], (1.5, 1.1, 0.8, 0.2), 0.5), rgb(196, 146, 122), 0.50)
+        rim = stroke(shifted(b[30:], -side * 4.0, 0), (1.0, 3.0, 3.0, 2.0, 0.5), 2.2)
+        if side > 0:  # scalp glimpsed along the parting, most at the hairline
+            scalp = stroke(roots[4:120], (1.3, 0.9, 0.1), 0.7)
+            lay(canvas, scalp, rgb(176, 124, 102), 0.26)
         lighten(
             canvas,
             rim * within,
             rgb(255, 220, 184) if side > 0 else rgb(214, 206, 196),
-            0.30 if side > 0 else 0.16,
+            0.26 if side > 0 else 0.10,
         )
+
+
+def _bowed(roots: Line) -> Line:
+    along = np.linspace(0, 1, len(roots))
+    return np.stack([roots[:, 0] + _PARTING_BOW * 4 * along * (1 - along), roots[:, 1]], 1)
 
 
 def _strand(tone: NDArray[np.uint8], cover: NDArray[np.uint8], a: Line, b: Line, side: int) -> None:
@@ -114,6 +122,9 @@ def _strand(tone: NDArray[np.uint8], cover: NDArray[np.uint8], a: Line, b: Line,
     at = np.clip(u + drift * t + 0.035 * np.sin(5.0 * t + 9 * u), -0.015, 1.015)[:, None]
     index = np.clip(i.astype(int), 0, len(a) - 1)
     line = a[index] * (1 - at) + b[index] * at
+    # Roots follow the bow of the parting and cross it by a hair's breadth, so that it is no cut.
+    across = _PARTING_BOW * 4 * u * (1 - u) - side * RNG.uniform(0, 2.6) * (1 - u)
+    line[:, 0] += across * np.exp(-((t / 0.07) ** 2))
     ring = np.exp(-(((t - 0.30 - 0.06 * np.sin(7 * u)) / 0.085) ** 2)) * (1.0 if side < 0 else 0.8)
     second = 0.38 * np.exp(-(((t - 0.72 + 0.05 * np.sin(9 * u)) / 0.10) ** 2))
     base = RNG.normal(72, 22) + 20 * np.sin(u * 19 + 2.0 * side)
@@ -130,15 +141,16 @@ def _strand(tone: NDArray[np.uint8], cover: NDArray[np.uint8], a: Line, b: Line,
 
 def loose_hairs(canvas: Image) -> None:
     """Single hairs outside the outline and fine ones at the hairline, so that no edge is cut."""
-    for _ in range(90):
+    for _ in range(260):
         side = -1 if RNG.random() < 0.5 else 1
         edge = curve(HAIR_LEFT_OUT if side < 0 else HAIR_RIGHT_OUT)
         start = int(RNG.uniform(0.02, 0.62) * 199)
         part = edge[start : start + int(RNG.uniform(18, 60))].copy()
         swell = np.sin(np.linspace(0, np.pi, len(part)) * RNG.uniform(0.5, 1.0))
-        part[:, 0] += side * RNG.uniform(0.4, 3.2) * swell
-        part[:, 1] -= RNG.uniform(0.0, 1.6) * swell
-        lay_small(canvas, part, (0.1, 0.42, 0.1), rgb(84, 58, 46), RNG.uniform(0.15, 0.4))
+        # Close to the outline: one that stands off leaves a light line between.
+        part[:, 0] += side * (RNG.uniform(-0.3, 1.5) ** 2 * swell - 0.5)
+        part[:, 1] -= RNG.uniform(0.0, 1.0) * swell
+        lay_small(canvas, part, (0.1, 0.5, 0.1), rgb(84, 58, 46), RNG.uniform(0.12, 0.32))
     for _ in range(150):
         side = -1 if RNG.random() < 0.42 else 1
         edge = curve(HAIR_LEFT_IN if side < 0 else HAIR_RIGHT_IN)
