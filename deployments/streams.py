@@ -215,16 +215,26 @@ async def joined(texts: AsyncGenerator[str, None], window_s: float) -> AsyncGene
 
     Each item of a stream between replicas costs milliseconds, whatever its size.
     """
-    loop = asyncio.get_running_loop()
     async with aclosing(Reader(texts)) as reader:
-        if (text := await reader.next()) is None:
+        if (first := await reader.next()) is None:
             return
-        yield text
+        yield first
         while (text := await reader.next()) is not None:
-            until_s = loop.time() + window_s
-            try:
-                while (more := await reader.next(max(0.0, until_s - loop.time()))) is not None:
-                    text += more
-            except TimeoutError:
-                pass  # that was all of this window
-            yield text
+            more, error = await _within(reader, window_s)
+            yield text + more
+            if error is not None:
+                raise error
+
+
+async def _within(reader: Reader[str], window_s: float) -> tuple[str, Exception | None]:
+    """What comes in the next ``window_s``, and the error that ended it, if one did."""
+    loop = asyncio.get_running_loop()
+    until_s, text = loop.time() + window_s, ""
+    try:
+        while (more := await reader.next(max(0.0, until_s - loop.time()))) is not None:
+            text += more
+    except TimeoutError:
+        return text, None
+    except Exception as error:
+        return text, error
+    return text, None

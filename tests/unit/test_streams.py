@@ -162,6 +162,22 @@ def test_texts_that_come_together_travel_together_but_the_first_at_once() -> Non
     assert run(read()) == [(0.0, "One "), (0.011, "two three. "), (0.502, "Four.")]
 
 
+def test_an_error_does_not_swallow_the_texts_before_it() -> None:
+    async def texts() -> AsyncGenerator[str, None]:
+        for text in ("One ", "two ", "three "):
+            yield text
+        raise EngineRuntimeError("lost", stage="llm")
+
+    async def read() -> list[str]:
+        stream = joined(texts(), 0.01)
+        got = [await anext(stream), await anext(stream)]
+        with pytest.raises(EngineRuntimeError):
+            await anext(stream)
+        return got
+
+    assert run(read()) == ["One ", "two three "]
+
+
 def test_a_reader_with_limited_patience_loses_nothing() -> None:
     async def slow() -> AsyncGenerator[int, None]:
         await asyncio.sleep(1)
