@@ -60,7 +60,7 @@ class Timings:
     turn_ms: float | None = None
     audio_s: float | None = None
     rtf: float | None = None
-    sound_lead_ms: float | None = None  # how far sound reached beyond picture, at the worst
+    av_skew_ms: float | None = None  # between the ends of sound and picture sent, at the worst
     ladder: tuple[LadderStep, ...] = ()
 
 

@@ -11,9 +11,7 @@ PREFIX = "avatar_"
 _MS_BOUNDARIES: list[float] = [
     5, 10, 25, 50, 100, 150, 200, 300, 400, 550, 750, 1000, 2000, 5000, 10_000, 60_000,
 ]  # fmt: skip
-_LEAD_BOUNDARIES: list[float] = [-200, -120, -80, -50, -25, 0, 25, 50, 80, 120, 200]
 _RTF_BOUNDARIES = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0]
-_BOUNDARIES = {"rtf": _RTF_BOUNDARIES, "sound_lead_ms": _LEAD_BOUNDARIES}
 
 
 class TurnMetrics:
@@ -27,7 +25,7 @@ class TurnMetrics:
             f.name: Histogram(
                 f"{PREFIX}{f.name}",
                 description=f"{f.name} of turns, as in the interface's timings.",
-                boundaries=_BOUNDARIES.get(f.name, _MS_BOUNDARIES),
+                boundaries=_RTF_BOUNDARIES if f.name == "rtf" else _MS_BOUNDARIES,
             )
             for f in fields(Timings)
             if f.name.endswith("_ms") or f.name == "rtf"

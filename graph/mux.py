@@ -116,8 +116,7 @@ class SoundTrack:
 class FragmentedMp4:
     """One reply's MP4: call ``write`` for consecutive packets, then send ``END_BOX``.
 
-    ``sound_lead_ms`` is how far, at the worst of the fragments' ends, sound reached beyond picture
-    (positive) or fell short of it.
+    ``av_skew_ms`` is how far apart sound and picture ended at the worst of the fragments.
     """
 
     def __init__(self, width_px: int, height_px: int, sample_rate_hz: int) -> None:
@@ -126,7 +125,7 @@ class FragmentedMp4:
         self._n_fragments = 0
         self._sound_end_s = 0.0
         self.mime = ""
-        self.sound_lead_ms = 0.0
+        self.av_skew_ms = 0.0
 
     def write(self, video: VideoPackets, *, is_last: bool = False) -> Iterator[bytes]:
         """The init segment (before the first fragment only), then the fragment itself.
@@ -149,8 +148,8 @@ class FragmentedMp4:
         if sound:
             end = (sound[-1].pts or 0) + (sound[-1].duration or 0)
             self._sound_end_s = end / self.sound.sample_rate_hz
-        offset_ms = (self._sound_end_s - picture_end_s) * 1000
-        self.sound_lead_ms = max(self.sound_lead_ms, offset_ms, key=abs)
+        skew_ms = abs(self._sound_end_s - picture_end_s) * 1000
+        self.av_skew_ms = max(self.av_skew_ms, skew_ms)
 
     def _container(self, video: VideoPackets, sound: Sequence[AnyPacket]) -> bytes:
         sink = _Sink()

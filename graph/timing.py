@@ -25,7 +25,7 @@ class TurnClock:
     def remark(self, name: str) -> None:
         self._marks[name] = self.now()
 
-    def timings(self, audio_s: float, sound_lead_ms: float) -> Timings:
+    def timings(self, audio_s: float, av_skew_ms: float) -> Timings:
         """All figures, the turn ending now."""
         self.remark("turn_end")
         turn_ms = self._since_request("turn_end")
@@ -40,7 +40,7 @@ class TurnClock:
             ttff_ms=self._since_request("first_fragment"),
             turn_ms=turn_ms,
             audio_s=audio_s,
-            sound_lead_ms=sound_lead_ms,
+            av_skew_ms=av_skew_ms,
             rtf=turn_ms / 1000 / audio_s if turn_ms is not None and audio_s > 0 else None,
         )
 

@@ -255,7 +255,7 @@ class _Turn:
                 user_text=self.user_text,
                 response_text="".join(self.spoken_text).strip(),
                 language=self.language,
-                timings=self.clock.timings(self.timeline.speech_s, self.mp4.sound_lead_ms),
+                timings=self.clock.timings(self.timeline.speech_s, self.mp4.av_skew_ms),
                 engines=engines,
                 is_shortened=self.is_shortened,
             )

@@ -25,7 +25,7 @@ def sse(event: str, data: Any) -> bytes:
 def timings_json(timings: Timings) -> dict[str, Any]:
     """Milliseconds and seconds to a thousandth; ``null`` where a stage had no part."""
     values = asdict(timings)
-    del values["sound_lead_ms"]  # for the metrics only
+    del values["av_skew_ms"]  # for the metrics only
     values["ladder"] = [dict(step) for step in values["ladder"]]
     return {
         name: round(value, 3) if isinstance(value, float) else value

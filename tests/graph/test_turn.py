@@ -189,9 +189,9 @@ def test_sentences_are_spoken_while_earlier_ones_are_drawn() -> None:
 
 
 def test_sound_and_picture_are_sent_side_by_side() -> None:
-    offset_ms = turn(FakeStages(llm=FakeLlmStage(LONG[:3])), ask()).finished.timings.sound_lead_ms
-    assert offset_ms is not None
-    assert -64 <= offset_ms <= 64  # one AAC frame at the fakes' rate
+    skew_ms = turn(FakeStages(llm=FakeLlmStage(LONG[:3])), ask()).finished.timings.av_skew_ms
+    assert skew_ms is not None
+    assert skew_ms <= 64  # one AAC frame at the fakes' rate
 
 
 def test_the_first_stretches_are_short_and_each_carries_the_state_of_the_one_before() -> None:
