@@ -26,10 +26,11 @@ CONTROLS = (
     ControlRange("gaze_y", -1.0, 1.0, 0.0),
 )
 
-# The mouth is posed for a moment a little later than the frame's, so that lips lead the sound by
-# 10-20 ms on average. At this value, on decoded frames against the sound's loudness: 5 ms EN,
-# 20 ES, 40 ZH (espeak, 4-7 s each; own benchmark, 2026-11).
-_LEAD_US = 25_000
+# The mouth is posed for a moment later than the frame's, so that lips lead the sound a little. It
+# may be one frame at most: further ahead is no context. At this value, on decoded frames against
+# the sound's loudness, lips lead by 0 ms EN, 0-10 ES, 40-50 ZH (espeak, two films of 7-9 s each,
+# own benchmark, 2026-11); in none of them the sound led, which is noticed sooner.
+_LEAD_US = 40_000
 _CONTEXT_US = round(CONTEXT_S * US)
 _FRAME_US = US // FPS
 _MEMORY_US = 800_000  # the longest that a sound acts: the nod after a stressed vowel

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deployments.types import AudioChunk
 
 _WINDOW_S = 0.05
-_WINDOW_OFFSET_S = 0.0  # so the lips lead the sound by 15-20 ms (own benchmark, 2026-11)
+_WINDOW_OFFSET_S = 0.0  # so the lips lead the sound by 10-20 ms (own benchmark, 2026-11)
 _SILENCE = 0.004  # root mean square below which nobody speaks: -48 dBFS
 _LEVEL_DECAY = 0.997  # per frame: the loudest moment is half forgotten after 9 s
 _LEVEL_START = 0.05
