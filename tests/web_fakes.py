@@ -55,7 +55,8 @@ class Switches:
     fail_from_stretch: int = 0  # the avatar fails at this stretch, if it is to fail
     heard: str = QUESTION
     is_held: asyncio.Event = field(default_factory=asyncio.Event)  # set while a stage waits
-    hold: str = ""  # the stage that waits forever
+    hold: str = ""  # the stage that waits until it is released; "before llm": not a word yet
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     hold_from_stretch: int = 0
     running: int = 0  # streams that have been opened and not closed
     histories: list[tuple[Message, ...]] = field(default_factory=list)
@@ -67,7 +68,8 @@ class Switches:
     async def wait(self, stage: str) -> None:
         if self.hold == stage:
             self.is_held.set()
-            await asyncio.Event().wait()
+            await self.released.wait()
+            self.check(stage)
 
 
 class FakeAsr:
@@ -98,6 +100,7 @@ class FakeLlm:
         self.switches.running += 1
         try:
             self.switches.check("llm")
+            await self.switches.wait("before llm")
             for delta in REPLY:
                 yield delta
             await self.switches.wait("llm")
@@ -342,6 +345,18 @@ class Caller:
         assert self.task is not None
         with suppress(Exception):
             await asyncio.wait_for(self.task, 5)
+
+    async def until_sent(self, part: bytes) -> None:
+        """Wait until ``part`` is somewhere in the answer."""
+        async with asyncio.timeout(5):
+            while part not in self.body:
+                self.has_sent.clear()
+                await self.has_sent.wait()
+
+    async def until_answered(self) -> None:
+        """Wait for the end of the answer; raises as the application did."""
+        assert self.task is not None
+        await asyncio.wait_for(self.task, 5)
 
     @property
     def body(self) -> bytes:

@@ -8,9 +8,8 @@ from starlette.responses import JSONResponse, Response
 
 from deployments.errors import EngineRuntimeError
 from graph.events import ReplyDelta, TranscriptUpdated, VideoFragment
-from web.problems import log_failure, problem_of
 from web.services import Services
-from web.streaming import Chunks, LiveResponse, kept_alive
+from web.streaming import Chunks, EventStream, LiveResponse
 from web.turns import PlannedTurn, TurnEnded, WebEvent, run
 from web.wire import fragment_json, sse, turn_json
 
@@ -31,12 +30,12 @@ async def as_json(plan: PlannedTurn, services: Services) -> Response:
 
 def as_events(plan: PlannedTurn, services: Services, request_id: str) -> Response:
     """``text/event-stream``."""
-
-    def make() -> Chunks:
-        events = _server_sent(run(plan, services), request_id)
-        return kept_alive(events, services.settings.sse_keepalive_s)
-
-    return LiveResponse(make, "text/event-stream; charset=utf-8", plan.headers)
+    return EventStream(
+        lambda: _server_sent(run(plan, services)),
+        request_id,
+        keepalive_s=services.settings.sse_keepalive_s,
+        headers=plan.headers,
+    )
 
 
 async def _video(events: AsyncGenerator[WebEvent, None]) -> Chunks:
@@ -52,20 +51,11 @@ async def _video(events: AsyncGenerator[WebEvent, None]) -> Chunks:
                 head = b""
 
 
-async def _server_sent(events: AsyncGenerator[WebEvent, None], request_id: str) -> Chunks:
-    """One chunk per event. What fails once the stream is open is an ``error`` event."""
-    has_begun = False
-    try:
-        async with aclosing(events):
-            async for event in events:
-                yield _one(event)
-                has_begun = True
-    except Exception as error:
-        if not has_begun:
-            raise
-        problem = problem_of(error)
-        log_failure(error, problem, request_id)
-        yield sse("error", problem.to_json(request_id))
+async def _server_sent(events: AsyncGenerator[WebEvent, None]) -> Chunks:
+    """One chunk per event."""
+    async with aclosing(events):
+        async for event in events:
+            yield _one(event)
 
 
 def _one(event: WebEvent) -> bytes:

@@ -15,10 +15,9 @@ from graph.events import Timings
 from web.forms import ChatBody
 from web.ids import new_id
 from web.planning import check_text, history_of, text_language
-from web.problems import log_failure, problem_of
 from web.services import Context, Services
 from web.store import Turn
-from web.streaming import Chunks, LiveResponse, kept_alive
+from web.streaming import Chunks, EventStream
 from web.wire import sse, timings_json
 
 logger = logging.getLogger("avatar.web")
@@ -71,27 +70,18 @@ async def as_chat_json(plan: PlannedChat, services: Services) -> Response:
 
 def as_chat_events(plan: PlannedChat, services: Services, request_id: str) -> Response:
     """``delta`` events, then ``done``."""
-    return LiveResponse(
-        lambda: kept_alive(_events(plan, services, request_id), services.settings.sse_keepalive_s),
-        "text/event-stream; charset=utf-8",
-        plan.headers,
+    return EventStream(
+        lambda: _events(plan, services),
+        request_id,
+        keepalive_s=services.settings.sse_keepalive_s,
+        headers=plan.headers,
     )
 
 
-async def _events(plan: PlannedChat, services: Services, request_id: str) -> Chunks:
-    has_begun = False
-    try:
-        async with aclosing(_run(plan, services)) as items:
-            async for item in items:
-                is_delta = isinstance(item, str)
-                yield sse("delta", {"text": item}) if is_delta else sse("done", item)
-                has_begun = True
-    except Exception as error:
-        if not has_begun:
-            raise
-        problem = problem_of(error)
-        log_failure(error, problem, request_id)
-        yield sse("error", problem.to_json(request_id))
+async def _events(plan: PlannedChat, services: Services) -> Chunks:
+    async with aclosing(_run(plan, services)) as items:
+        async for item in items:
+            yield sse("delta", {"text": item}) if isinstance(item, str) else sse("done", item)
 
 
 async def _run(plan: PlannedChat, services: Services) -> AsyncGenerator[str | dict[str, Any], None]:

@@ -7,7 +7,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from deployments.streams import Reader
-from web.wire import KEEP_ALIVE
+from web.problems import log_failure, problem_of
+from web.wire import KEEP_ALIVE, sse
 
 Chunks = AsyncGenerator[bytes, None]
 
@@ -52,6 +53,39 @@ async def _send_body(first: bytes, chunks: Chunks, send: Send) -> None:
     async for chunk in chunks:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class EventStream(LiveResponse):
+    """``text/event-stream``. What fails once anything has left, be it a comment, is an event."""
+
+    def __init__(
+        self,
+        make: Callable[[], Chunks],
+        request_id: str,
+        *,
+        keepalive_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            lambda: _with_errors(kept_alive(make(), keepalive_s), request_id),
+            "text/event-stream; charset=utf-8",
+            headers,
+        )
+
+
+async def _with_errors(chunks: Chunks, request_id: str) -> Chunks:
+    has_begun = False
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                has_begun = True
+                yield chunk
+    except Exception as error:
+        if not has_begun:
+            raise
+        problem = problem_of(error)
+        log_failure(error, problem, request_id)
+        yield sse("error", problem.to_json(request_id))
 
 
 async def kept_alive(chunks: Chunks, period_s: float) -> Chunks:

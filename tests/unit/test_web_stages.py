@@ -11,7 +11,7 @@ import pytest
 from deployments.errors import EngineRuntimeError
 from deployments.types import Message, Transcript, Word
 from tests.media import read_mp4
-from tests.unit.test_web_turns import events_of, problem
+from tests.unit.test_web_turns import events_in, events_of, problem
 from tests.web_fakes import QUESTION, REPLY, Caller, World, clip, make_world, multipart
 from web.media_in import decode
 from web.wire import segments_json
@@ -173,6 +173,24 @@ async def test_a_chat_whose_model_fails(world: World) -> None:
     assert problem(await post(world, "chat", body)) == (503, "engine_failed")
     streamed = await post(world, "chat", body, Accept="text/event-stream")
     assert problem(streamed) == (503, "engine_failed")
+
+
+async def test_a_chat_that_only_a_comment_has_opened_ends_with_an_error_event(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path, sse_keepalive_s=0.01)
+    world.switches.hold = "before llm"
+    caller = Caller(world.app, "POST", API + "chat", {"Accept": "text/event-stream"})
+
+    caller.start()
+    await caller.upload(json.dumps({"message": "hi", "language": "en"}).encode())
+    await caller.until_sent(b": still here\n\n")
+    world.switches.fail["before llm"] = EngineRuntimeError("lost", stage="llm")
+    world.switches.released.set()
+    await caller.until_answered()
+
+    (name, told), *others = events_in(caller.body.decode())
+    assert (name, told["code"], others) == ("error", "engine_failed", [])
 
 
 # speak

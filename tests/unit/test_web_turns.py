@@ -51,8 +51,12 @@ async def ask(world: World, path: str = TURN, *, accept: str = "*/*", **fields: 
 
 def events_of(answer: httpx.Response) -> list[tuple[str, Any]]:
     """The events of a stream; fails unless each is one event line and one data line."""
+    return events_in(answer.text)
+
+
+def events_in(text: str) -> list[tuple[str, Any]]:
     events = []
-    for block in answer.text.split("\n\n")[:-1]:
+    for block in text.split("\n\n")[:-1]:
         if block.startswith(":"):
             continue
         first, second = block.split("\n")
@@ -542,10 +546,28 @@ async def test_a_quiet_stream_is_kept_open_by_comments(tmp_path: Path) -> None:
 
     caller.start()
     await caller.upload(body)
-    async with asyncio.timeout(5):
-        while b": still here\n\n" not in caller.body:
-            caller.has_sent.clear()
-            await caller.has_sent.wait()
+    await caller.until_sent(b": still here\n\n")
     await caller.leave()
 
     assert world.switches.running == 0
+
+
+async def test_a_stream_that_only_a_comment_has_opened_ends_with_an_error_event(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path, sse_keepalive_s=0.01)
+    world.switches.hold = "asr"
+    body, content_type = multipart({"audio": clip(1.0)})
+    caller = Caller(world.app, "POST", TURN + "/stream", {"Content-Type": content_type})
+
+    caller.start()
+    await caller.upload(body)
+    await caller.until_sent(b": still here\n\n")
+    world.switches.fail["asr"] = StageTimeoutError("slow", stage="asr")
+    world.switches.released.set()
+    await caller.until_answered()
+
+    (name, told), *others = events_in(caller.body.decode())
+    assert (name, told["code"], others) == ("error", "engine_failed", [])
+    assert caller.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+    assert world.outcomes == ["engine_failed"]
