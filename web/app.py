@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deployments.errors import AvatarError
+from web.admission import GiveBackSlots
 from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
 from web.health import version
@@ -57,13 +58,15 @@ def create_app(services: Services, page: Path = service.PAGE) -> FastAPI:
         app.include_router(router)
     for kind in (AvatarError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer_problem)
-    _add_layers(app, services)
+    _add_layers(app, context)
     return app
 
 
-def _add_layers(app: FastAPI, services: Services) -> None:
+def _add_layers(app: FastAPI, context: Context) -> None:
     """From the inside out."""
+    services = context.services
     settings = services.settings
+    app.add_middleware(GiveBackSlots, admission=context.admission)
     app.add_middleware(CancelOnDisconnect)
     if settings.api_keys_file is not None:
         keys = KeyRing(read_hashes(settings.api_keys_file), settings.requests_per_minute)

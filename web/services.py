@@ -8,6 +8,7 @@ from deployments.vad.engine import VadEngine
 from graph.events import Timings
 from graph.face import TurnSettings
 from graph.stages import Stages
+from web.admission import Admission
 from web.catalogue import Catalogue
 from web.faces import Faces
 from web.health import Health, Readiness
@@ -48,9 +49,11 @@ class Context:
     catalogue: Catalogue
     readiness: Readiness
     faces: Faces
+    admission: Admission
 
     @classmethod
     def around(cls, services: Services) -> "Context":
         catalogue = Catalogue(services.stages)
         faces = Faces(services.stages, services.idle_loop)
-        return cls(services, catalogue, Readiness(services.health), faces)
+        admission = Admission(services.settings.max_turns, services.on_turn)
+        return cls(services, catalogue, Readiness(services.health), faces, admission)

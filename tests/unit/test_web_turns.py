@@ -421,6 +421,90 @@ async def test_a_turn_waits_for_no_stage(
     assert (await ask(world, text="hello")).status_code == 200
 
 
+# More turns than may go on at once
+
+
+async def hold_a_turn(world: World, path: str = TURN, accept: str = "*/*") -> Caller:
+    """A turn in progress, in the one place there is."""
+    world.switches.hold = "avatar"
+    body, content_type = multipart({"text": "hello", "language": "en"})
+    caller = Caller(world.app, "POST", path, {"Content-Type": content_type, "Accept": accept})
+    caller.start()
+    await caller.upload(body)
+    await asyncio.wait_for(world.switches.is_held.wait(), 5)
+    return caller
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("conversation", {"text": "hello"}),
+        ("conversation", {"audio": b"not even sound"}),
+        ("conversation/stream", {"text": "hello"}),
+        ("animate", {"audio": b"not even sound"}),
+        ("transcribe", {"audio": b"not even sound"}),
+        ("generate", {"text": "hello"}),
+        ("speak", {"text": "hello"}),
+        ("chat", {"message": "hello"}),
+    ],
+)
+async def test_one_turn_too_many_is_refused_at_once(
+    tmp_path: Path, path: str, fields: dict[str, Any]
+) -> None:
+    world = make_world(tmp_path, max_turns=1)
+    held = await hold_a_turn(world)
+
+    async with world.client() as client:
+        kind = "json" if path in ("generate", "speak", "chat") else "files"
+        sent: Any = fields if kind == "json" else form(**fields)
+        answer = await client.post(f"/api/v1/{path}", **{kind: sent})
+
+    assert problem(answer) == (503, "overloaded")
+    assert answer.headers["retry-after"] == "2"
+    assert world.outcomes == ["overloaded"]
+    await held.leave()
+
+
+async def test_what_could_never_be_answered_is_said_even_where_there_is_no_room(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path, max_turns=1)
+    held = await hold_a_turn(world)
+
+    assert problem(await ask(world, text="hi", avatar="nobody")) == (404, "not_found")
+    await held.leave()
+
+
+@pytest.mark.parametrize("path", [TURN, TURN + "/stream"])
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+@pytest.mark.parametrize("ending", ["finished", "engine_failed", "cancelled"])
+async def test_a_turn_that_ends_makes_room_however_it_ends(
+    tmp_path: Path, path: str, accept: str, ending: str
+) -> None:
+    world = make_world(tmp_path, max_turns=1)
+    held = await hold_a_turn(world, path, accept)
+
+    if ending == "engine_failed":
+        world.switches.fail["avatar"] = EngineRuntimeError("lost", stage="avatar")
+    if ending == "cancelled":
+        await held.leave()
+    else:
+        world.switches.released.set()
+        await held.until_answered()
+    world.switches.fail.clear()
+    world.switches.hold = ""
+
+    assert (await ask(world, text="hello", language="en")).status_code == 200
+    assert world.outcomes == [ending, "finished"]
+
+
+async def test_a_question_that_is_refused_after_decoding_makes_room(tmp_path: Path) -> None:
+    world = make_world(tmp_path, max_turns=1)
+
+    for _ in range(2):
+        assert problem(await ask(world, audio=b"noise")) == (415, "unsupported_media")
+
+
 # A disk that is full
 
 

@@ -1,5 +1,7 @@
 """A turn: voice in, talking video out."""
 
+from functools import partial
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +25,13 @@ def routes(context: Context) -> APIRouter:
     async def planned(request: Request, *, waits_for_all: bool) -> PlannedTurn:
         await context.readiness.require(ALL_STAGES)
         form = await read_form(request, ConversationForm, services.settings.max_audio_bytes)
-        plan = await plan_conversation(form, context, services.now(), waits_for_all=waits_for_all)
+        plan = await plan_conversation(
+            form,
+            context,
+            services.now(),
+            partial(context.admission.admit, request),
+            waits_for_all=waits_for_all,
+        )
         announce(request, plan.headers)
         return plan
 

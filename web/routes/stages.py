@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from web.media_out import MEDIA_TYPES, encoder
 from web.openapi import documented, json_answer, sse_answer, video_answer
 from web.planning import (
     ASSUMED_LANGUAGE,
+    Admit,
     announce,
     check_text,
     plan_animation,
@@ -36,6 +38,7 @@ def routes(context: Context) -> APIRouter:
     """``transcribe``, ``chat``, ``speak``, ``animate`` and ``generate``."""
     router = APIRouter(prefix="/api/v1", tags=["stages"])
     services = context.services
+    admit = context.admission.admit
     limit = services.settings.max_audio_bytes
 
     @router.post(
@@ -45,7 +48,8 @@ def routes(context: Context) -> APIRouter:
     )
     async def transcribe(request: Request) -> Response:
         await context.readiness.require(("asr",))
-        return await _transcribe(await read_form(request, TranscribeForm, limit), context)
+        form = await read_form(request, TranscribeForm, limit)
+        return await _transcribe(form, context, partial(admit, request))
 
     @router.post(
         "/chat",
@@ -56,6 +60,7 @@ def routes(context: Context) -> APIRouter:
         await context.readiness.require(("llm",))
         body = await read_json(request, ChatBody)
         plan = await plan_chat(body, context, services.now())
+        admit(request)
         announce(request, plan.headers)
         if accepts(request, "text/event-stream"):
             return as_chat_events(plan, services, str(request.state.request_id))
@@ -73,6 +78,7 @@ def routes(context: Context) -> APIRouter:
         languages = (await context.catalogue.tts()).languages
         language = await text_language(body.language, body.text, {"tts": languages})
         await context.catalogue.check_voice(body.voice, language)
+        admit(request)
         return LiveResponse(lambda: _spoken(body, language, context), MEDIA_TYPES[body.format])
 
     @router.post(
@@ -83,7 +89,8 @@ def routes(context: Context) -> APIRouter:
     async def animate(request: Request) -> Response:
         await context.readiness.require(("avatar",))
         form = await read_form(request, AnimateForm, limit)
-        return as_video(await plan_animation(form, context, services.now()), services)
+        plan = await plan_animation(form, context, services.now(), partial(admit, request))
+        return as_video(plan, services)
 
     @router.post(
         "/generate",
@@ -93,18 +100,20 @@ def routes(context: Context) -> APIRouter:
     async def generate(request: Request) -> Response:
         await context.readiness.require(("tts", "avatar"))
         body = await read_json(request, GenerateBody)
-        return as_video(await plan_narration(body, context, services.now()), services)
+        plan = await plan_narration(body, context, services.now(), partial(admit, request))
+        return as_video(plan, services)
 
     return router
 
 
-async def _transcribe(form: TranscribeForm, context: Context) -> Response:
+async def _transcribe(form: TranscribeForm, context: Context, admit: Admit) -> Response:
     services = context.services
     asr = await context.catalogue.asr()
     language = None if asr.detects_language else ASSUMED_LANGUAGE
     if form.language is not None:
         language = normalise(form.language)
         require(language, asr.languages, "asr")
+    admit()
     heard = await hear(form.audio, services)
     started_s = services.now()
     transcript = await services.stages.asr.transcribe(heard.audio, language)
