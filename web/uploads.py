@@ -83,11 +83,18 @@ async def read_form(request: Request, model: type[ModelT], max_file_bytes: int) 
         raise ProtocolError(f"the form is malformed: {error.message}") from error
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
+        if not _is_unicode(name) or (isinstance(value, str) and not _is_unicode(value)):
+            raise ProtocolError("the form holds text that is not Unicode; send UTF-8")
         if name in fields:
             raise ProtocolError(f"the field {name!r} was sent twice")
         fields[name] = await value.read() if isinstance(value, UploadFile) else value
     await form.close()
     return validated(model, fields)
+
+
+def _is_unicode(text: str) -> bool:
+    """False for halves of surrogate pairs, which some character sets can spell."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 async def read_json(request: Request, model: type[ModelT]) -> ModelT:
@@ -104,12 +111,16 @@ def parse_json(text: str | bytes, what: str) -> Any:
     """Parsed JSON.
 
     Raises:
-        ProtocolError: it is not JSON, or nested deeper than anybody means.
+        ProtocolError: it is not JSON, nested deeper than anybody means, or not Unicode.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON can escape one half of a pair of surrogates
+        raise ProtocolError(f"{what} holds text that is not Unicode") from None
     except (ValueError, RecursionError):
         raise ProtocolError(f"{what} is not JSON") from None
+    return value
 
 
 def validated(model: type[ModelT], value: Any) -> ModelT:

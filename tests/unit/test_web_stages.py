@@ -166,6 +166,31 @@ async def test_malformed_json_is_a_bad_request(world: World, content: bytes) -> 
     assert problem(answer) == (400, "bad_request")
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("chat", rb'{"message": "half a pair: \ud800", "language": "en"}'),
+        ("chat", rb'{"message": "hi", "history": [{"role": "user", "content": "\udfff"}]}'),
+        ("chat", rb'{"message": "hi", "\ud800": 1}'),
+        ("speak", rb'{"text": "half a pair: \ud800", "language": "en"}'),
+        ("generate", rb'{"text": "hi", "language": "en", "controls": {"\ud800": 1}}'),
+    ],
+)
+async def test_text_that_is_no_unicode_is_a_bad_request(
+    world: World, path: str, content: bytes
+) -> None:
+    async with world.client() as client:
+        assert problem(await client.post(API + path, content=content)) == (400, "bad_request")
+
+
+async def test_a_character_of_two_halves_is_a_character(world: World) -> None:
+    content = rb'{"message": "hi \ud83d\ude00", "language": "en"}'
+    async with world.client() as client:
+        assert (await client.post(API + "chat", content=content)).status_code == 200
+
+    assert world.switches.histories == [(Message("user", "hi \U0001f600"),)]
+
+
 async def test_a_chat_whose_model_fails(world: World) -> None:
     world.switches.fail["llm"] = EngineRuntimeError("lost", stage="llm")
 

@@ -254,6 +254,21 @@ async def test_a_body_that_is_no_form_is_refused(world: World) -> None:
     assert [problem(a) for a in (no_form, broken, twice)] == [(400, "bad_request")] * 3
 
 
+@pytest.mark.parametrize("name", ["text", "history"])
+async def test_a_form_whose_text_is_no_unicode_is_refused(world: World, name: str) -> None:
+    value = {"text": r"half a pair: \ud800", "history": r'[{"role": "user", "content": "\ud800"}]'}
+    body, content_type = multipart({"text": "hello", **{name: value[name]}})
+    async with world.client() as client:
+        answer = await client.post(
+            # The charset makes \ud800 half a pair before any JSON is read.
+            TURN, content=body, headers={"Content-Type": f"{content_type}; charset=unicode_escape"}
+        )  # fmt: skip
+        plain = await ask(world, **{"text": "hello", "history": value["history"]})
+
+    assert problem(answer) == (400, "bad_request")
+    assert problem(plain) == (400, "bad_request")
+
+
 _URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
