@@ -18,6 +18,7 @@ from deployments.errors import AvatarError
 from web.admission import GiveBackSlots
 from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
+from web.heads import HeadAsGet
 from web.health import version
 from web.keys import KeyRing, RequireKey, read_hashes
 from web.problems import log_failure, problem_of
@@ -84,6 +85,7 @@ def _add_layers(app: FastAPI, context: Context) -> None:
         make_id=services.make_request_id,
         proxy_sets_request_id=settings.proxy_sets_request_id,
     )
+    app.add_middleware(HeadAsGet)
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

@@ -308,16 +308,23 @@ async def test_a_part_beyond_the_end_is_not_satisfiable(world: World) -> None:
         assert answer.headers["content-range"].startswith("bytes */")
 
 
-async def test_a_video_can_be_asked_about_without_its_body(world: World) -> None:
+async def test_everything_can_be_asked_about_without_its_body(world: World) -> None:
     turn = await kept_turn(world)
-    whole = (await get(world, turn["video_url"])).content
+    paths = [
+        "/", "/health", "/metrics", "/docs", "/docs/start.js", "/docs/swagger-ui.css",
+        "/openapi.json", API + "avatars", API + "voices", API + "avatars/grey/thumbnail",
+        API + "avatars/grey/idle", API + f"sessions/{turn['session_id']}",
+        API + f"turns/{turn['turn_id']}", turn["video_url"], "/nothing",
+    ]  # fmt: skip
 
     async with world.client() as client:
-        answer = await client.head(turn["video_url"])
-
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["content-length"] == str(len(whole))
-    assert answer.headers["accept-ranges"] == "bytes"
+        for path in paths:
+            got, asked = await client.get(path), await client.head(path)
+            assert (asked.status_code, asked.content) == (got.status_code, b""), path
+            assert asked.headers["content-length"] == str(len(got.content))
+            assert asked.headers["content-type"] == got.headers["content-type"]
+        assert (await client.head(turn["video_url"])).headers["accept-ranges"] == "bytes"
+        assert (await client.head(API + "chat")).status_code == 405
 
 
 @pytest.mark.parametrize("path", ["sessions/{}", "turns/{}", "turns/{}/video"])

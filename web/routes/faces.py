@@ -33,7 +33,6 @@ def avatar_routes(context: Context) -> APIRouter:
         await catalogue.card(avatar_id)
         raise ProtocolError("This face is built in and cannot be deleted.", code="forbidden")
 
-    @router.head("/{avatar_id}/thumbnail", include_in_schema=False)
     @router.get(
         "/{avatar_id}/thumbnail",
         summary="The face at rest",
@@ -44,7 +43,6 @@ def avatar_routes(context: Context) -> APIRouter:
         card = await catalogue.card(avatar_id)
         return bytes_answer(request, await context.faces.thumbnail(card.id), "image/webp")
 
-    @router.head("/{avatar_id}/idle", include_in_schema=False)
     @router.get(
         "/{avatar_id}/idle",
         summary="The silent face, in a loop",

@@ -49,7 +49,7 @@ def page_routes(page: Path = PAGE) -> APIRouter:
         async def file(request: Request) -> Response:
             return await send(request, name)
 
-        router.add_api_route(path, file, methods=["GET", "HEAD"], response_model=None)
+        router.add_api_route(path, file, methods=["GET"], response_model=None)
 
     add("/", "index.html")
     for file in sorted(path for path in page.rglob("*") if path.is_file()):

@@ -50,7 +50,6 @@ def routes(context: Context) -> APIRouter:
             raise not_found("turn")
         return JSONResponse(turn_json(found), headers=_NO_STORE)
 
-    @router.head("/turns/{turn_id}/video", include_in_schema=False)
     @router.get(
         "/turns/{turn_id}/video",
         summary="A turn's video; ranges work",
