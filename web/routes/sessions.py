@@ -3,14 +3,13 @@
 import asyncio
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
 from web.ids import is_id
 from web.openapi import documented, json_answer, video_answer
 from web.problems import not_found
+from web.ranges import file_answer
 from web.services import Context
 from web.wire import session_json, turn_json
 
@@ -59,23 +58,6 @@ def routes(context: Context) -> APIRouter:
         path = await asyncio.to_thread(store.video, turn_id) if is_id(turn_id) else None
         if path is None:
             raise not_found("video")
-        return _StoredVideo(path, media_type="video/mp4", headers=_NO_STORE)
+        return await asyncio.to_thread(file_answer, request, path, "video/mp4", turn_id)
 
     return router
-
-
-class _StoredVideo(FileResponse):
-    """Starlette's answer with ranges; what it refuses in plain text becomes a problem."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def checked(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                headers = {k.decode(): v.decode() for k, v in message["headers"]}
-                kept = {k: v for k, v in headers.items() if k == "content-range"}
-                raise HTTPException(message["status"], headers=kept)
-            await send(message)
-
-        try:
-            await super().__call__(scope, receive, checked)
-        except (RuntimeError, FileNotFoundError) as error:  # it expired a moment ago
-            raise not_found("video") from error
