@@ -13,6 +13,8 @@ import av
 import httpx
 import numpy as np
 from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.types import (
     AsrCapabilities,
@@ -303,6 +305,27 @@ def make_world(
     )
     app = create_app(services) if page is None else create_app(services, page)
     return World(app, switches, store, data_dir, health, outcomes, drawn, drawn_faces)
+
+
+class ServeProxy:
+    """Does with request ids what Ray Serve 2.60 does: repeats whatever the client sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = MutableHeaders(scope=scope)
+        request_id = headers.get("x-request-id")
+        if request_id is None:
+            request_id = "made-by-serve"
+            headers.append("x-request-id", request_id)
+
+        async def marked(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("X-Request-ID", request_id)
+            await send(message)
+
+        await self._app(scope, receive, marked)
 
 
 class Caller:

@@ -35,7 +35,8 @@ class Guard:
     """Gives each request its id and turns what nobody caught into a problem object.
 
     Behind Serve's proxy the id arrives as a header and the proxy puts it on the answer itself
-    (``proxy_sets_request_id``); a second copy of the header would confuse clients.
+    (``proxy_sets_request_id``), be it its own or whatever the client sent. So that header and body
+    agree, it is taken as it is; a second copy of the header would confuse clients.
     """
 
     def __init__(
@@ -72,7 +73,10 @@ class Guard:
             await problem.response(request_id)(scope, receive, dressed)
 
     def _request_id(self, scope: Scope) -> str:
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = Headers(scope=scope).get("x-request-id")
+        if self._proxy_sets_request_id and given is not None:
+            return _as_sent(given)
+        given = given or ""
         return given if _SAFE_REQUEST_ID.fullmatch(given) else self._make_id()
 
     def _dress(self, headers: MutableHeaders, request_id: str) -> None:
@@ -80,3 +84,12 @@ class Guard:
             headers["X-Request-Id"] = request_id
         for name, value in _HEADERS.items():
             headers.setdefault(name, value)
+
+
+def _as_sent(header: str) -> str:
+    """A header's bytes as the UTF-8 that they most likely are."""
+    raw = header.encode("latin-1")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return header

@@ -98,7 +98,7 @@ class Problem:
 
     def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
         answer = Response(
-            json.dumps(self.to_json(request_id), ensure_ascii=False),
+            json.dumps(self.to_json(request_id)),  # in ASCII: an id may hold anything
             self.status,
             media_type="application/problem+json",
             headers={**(headers or {}), "Cache-Control": "no-store"},
@@ -168,14 +168,15 @@ def _first_fault(errors: Any) -> str:
 def log_failure(error: BaseException, problem: Problem, request_id: str) -> None:
     """Our own failures with their traceback, a stage's without; a client's faults not at all.
 
-    A message may quote what a user said, so only the errors' types and places are written.
+    A message may quote what a user said, so only the errors' types and places are written. A
+    client may have chosen the id, so it is written in ASCII.
     """
     if problem.code == "internal":
-        logger.error("request %s failed: %s\n%s", request_id, type(error).__name__, _places(error))
+        logger.error("request %a failed: %s\n%s", request_id, type(error).__name__, _places(error))
     elif problem.status >= 500:
         stage = getattr(error, "stage", "")
         logger.warning(
-            "request %s: %s (%s %s)", request_id, problem.code, type(error).__name__, stage
+            "request %a: %s (%s %s)", request_id, problem.code, type(error).__name__, stage
         )
 
 

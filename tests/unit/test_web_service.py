@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from deployments.errors import ConfigError
 from tests.unit.test_web_turns import problem
-from tests.web_fakes import World, clip, make_world, ready
+from tests.web_fakes import ServeProxy, World, clip, make_world, ready
 from web.health import CachedHealth, Health
 from web.metrics import MetricsRelay, merged
 from web.problems import CODES
@@ -28,9 +28,10 @@ def world(tmp_path: Path) -> World:
     return make_world(tmp_path)
 
 
-async def get(world: World, path: str, **headers: str) -> Any:
+async def get(world: World, path: str, **headers: str | bytes) -> Any:
     async with world.client() as client:
-        return await client.get(path, headers=headers)
+        encoded = {k: v if isinstance(v, bytes) else v.encode() for k, v in headers.items()}
+        return await client.get(path, headers=[(k.encode(), v) for k, v in encoded.items()])
 
 
 async def kept_turn(world: World) -> dict[str, Any]:
@@ -157,6 +158,51 @@ async def test_behind_serve_the_proxy_alone_sets_the_request_id(tmp_path: Path) 
 
     assert "x-request-id" not in answer.headers
     assert answer.json()["request_id"] == "made-by-serve"
+
+
+STRANGE_IDS = [
+    "",
+    "<script>",
+    "two words",
+    'a"b\\c',
+    "x" * 200,
+    "\u00e9\u4e2d",
+    "tab\there",
+    "\u009b1m",
+]
+
+
+@pytest.mark.parametrize("given", STRANGE_IDS)
+async def test_behind_serve_the_id_in_the_body_is_that_of_the_header(
+    tmp_path: Path, given: str
+) -> None:
+    world = make_world(tmp_path, proxy_sets_request_id=True)
+    transport = httpx.ASGITransport(ServeProxy(world.app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        answer = await client.get("/nothing", headers=[(b"X-Request-Id", given.encode())])
+
+    ids = [value for name, value in answer.headers.raw if name.lower() == b"x-request-id"]
+    assert ids == [answer.json()["request_id"].encode()] == [given.encode()]
+
+
+@pytest.mark.parametrize("given", STRANGE_IDS)
+async def test_without_serve_the_id_in_the_body_is_that_of_the_header(
+    world: World, given: str
+) -> None:
+    answer = await get(world, "/nothing", **{"X-Request-Id": given.encode()})
+
+    assert answer.json()["request_id"] == answer.headers["x-request-id"] != given
+
+
+async def test_an_id_cannot_write_to_the_log_as_it_likes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(tmp_path, proxy_sets_request_id=True)
+    world.health.append(ready(tts="failed"))
+    await get(world, API + "voices", **{"X-Request-Id": "\u009b31m red".encode()})
+
+    assert "31m red" in caplog.text
+    assert "\u009b" not in caplog.text
 
 
 @pytest.mark.parametrize(
