@@ -27,6 +27,7 @@ logger = logging.getLogger("avatar.web")
 class PlannedChat:
     """An exchange that may start."""
 
+    turn_id: str | None  # None where turns are not kept
     session_id: str
     is_new_session: bool
     messages: tuple[Message, ...]
@@ -36,7 +37,8 @@ class PlannedChat:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"X-Session-Id": self.session_id}
+        turn = {} if self.turn_id is None else {"X-Turn-Id": self.turn_id}
+        return {**turn, "X-Session-Id": self.session_id}
 
 
 async def plan_chat(body: ChatBody, context: Context, received_at_s: float) -> PlannedChat:
@@ -50,6 +52,7 @@ async def plan_chat(body: ChatBody, context: Context, received_at_s: float) -> P
     history = await history_of(body.session_id, given, context)
     llm = await context.catalogue.llm()
     return PlannedChat(
+        turn_id=new_id() if context.services.store.keeps else None,
         session_id=body.session_id or new_id(),
         is_new_session=body.session_id is None,
         messages=(*history, Message("user", body.message)),
@@ -114,7 +117,7 @@ async def _run(plan: PlannedChat, services: Services) -> AsyncGenerator[str | di
 
 def _turn(plan: PlannedChat, response: str, timings: Timings, services: Services) -> Turn:
     return Turn(
-        turn_id=new_id(),
+        turn_id=plan.turn_id or new_id(),
         session_id=plan.session_id,
         created_at=services.clock(),
         user_text=plan.messages[-1].content,

@@ -32,6 +32,8 @@ class PlannedTurn:
 
     @property
     def headers(self) -> dict[str, str]:
+        if not self.is_kept:  # ids that nobody could ask for
+            return {}
         return {"X-Turn-Id": self.turn_id, "X-Session-Id": self.session_id}
 
 

@@ -137,6 +137,24 @@ async def test_a_chat_and_a_turn_share_a_session(world: World) -> None:
     assert [turn["video_url"] is None for turn in session["turns"]] == [True, False]
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_chat_says_where_it_is_kept(world: World, accept: str) -> None:
+    answer = await post(world, "chat", {"message": "Hi.", "language": "en"}, Accept=accept)
+
+    async with world.client() as client:
+        turn = (await client.get(API + f"turns/{answer.headers['x-turn-id']}")).json()
+    assert turn["session_id"] == answer.headers["x-session-id"]
+
+
+async def test_a_chat_that_is_not_kept_names_no_turn(tmp_path: Path) -> None:
+    world = make_world(tmp_path, retention_s=0)
+
+    answer = await post(world, "chat", {"message": "Hi.", "language": "en"})
+
+    assert "x-turn-id" not in answer.headers
+    assert answer.headers["x-session-id"] == answer.json()["session_id"]
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -271,6 +289,7 @@ async def test_a_script_becomes_a_video_that_is_not_kept(world: World) -> None:
     assert answer.headers["content-type"] == "video/mp4"
     assert len(read_mp4(answer.content).frame_times_s) == 10 + 8
     assert world.media() == []
+    assert not {"x-turn-id", "x-session-id"} & set(answer.headers)
 
 
 async def test_sound_becomes_a_face_that_says_it(world: World) -> None:
@@ -281,6 +300,7 @@ async def test_sound_becomes_a_face_that_says_it(world: World) -> None:
     assert video.sample_rate_hz == 48_000
     assert float(np.abs(video.sound).max()) == pytest.approx(0.3, abs=0.1)
     assert world.media() == []
+    assert not {"x-turn-id", "x-session-id"} & set(answer.headers)
 
 
 async def test_a_face_may_move_to_silence_too(world: World) -> None:
