@@ -8,7 +8,7 @@ from deployments.types import Message
 
 
 def _blank_is_absent(value: Any) -> Any:
-    """A browser sends an untouched form field as an empty string."""
+    """A browser sends an untouched form field as an empty string; JSON is read alike."""
     return None if value in ("", b"") else value
 
 
@@ -66,17 +66,17 @@ class ChatBody(_Form):
     """Text to text."""
 
     message: str
-    session_id: str | None = None
+    session_id: OptionalText = None
     history: tuple[HistoryLine, ...] | None = None
-    language: str | None = None
+    language: OptionalText = None
 
 
 class SpeakBody(_Form):
     """Text to sound."""
 
     text: str
-    language: str | None = None
-    voice: str | None = None
+    language: OptionalText = None
+    voice: OptionalText = None
     format: Literal["wav", "mp3", "opus"] = "wav"
 
 
@@ -84,7 +84,7 @@ class GenerateBody(_Form):
     """Text to a talking face."""
 
     text: str
-    language: str | None = None
-    avatar: str | None = None
-    voice: str | None = None
+    language: OptionalText = None
+    avatar: OptionalText = None
+    voice: OptionalText = None
     controls: Controls = Field(default_factory=dict)

@@ -137,6 +137,20 @@ async def test_a_chat_and_a_turn_share_a_session(world: World) -> None:
     assert [turn["video_url"] is None for turn in session["turns"]] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat", {"message": "Hello.", "language": "", "session_id": ""}),
+        ("speak", {"text": "Hello.", "language": "", "voice": ""}),
+        ("generate", {"text": "Hello.", "language": "", "voice": "", "avatar": ""}),
+    ],
+)
+async def test_an_empty_field_of_json_is_no_value(
+    world: World, path: str, body: dict[str, str]
+) -> None:
+    assert (await post(world, path, body)).status_code == 200
+
+
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 async def test_a_chat_says_where_it_is_kept(world: World, accept: str) -> None:
     answer = await post(world, "chat", {"message": "Hi.", "language": "en"}, Accept=accept)
