@@ -20,7 +20,8 @@ from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
 from web.heads import HeadAsGet
 from web.health import version
-from web.keys import KeyRing, RequireKey, read_hashes
+from web.keys import PROTECTED, KeyRing, RequireKey, read_hashes
+from web.openapi import describe_keys
 from web.problems import log_failure, problem_of
 from web.routes import conversation, docs, faces, service, sessions, stages
 from web.services import Context, Services
@@ -59,6 +60,8 @@ def create_app(services: Services, page: Path = service.PAGE) -> FastAPI:
         app.include_router(router)
     for kind in (AvatarError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer_problem)
+    are_needed = services.settings.api_keys_file is not None
+    describe_keys(app.openapi(), PROTECTED, are_needed=are_needed)  # made once, then kept
     _add_layers(app, context)
     return app
 

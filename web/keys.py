@@ -17,7 +17,7 @@ from deployments.errors import ConfigError
 from web.problems import RefusedError, log_failure, problem_of
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_PROTECTED = ("/api/", "/metrics")  # the page, its health check and the documentation hold no data
+PROTECTED = ("/api/", "/metrics")  # the page, its health check and the documentation hold no data
 
 
 def read_hashes(path: Path) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class RequireKey:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(_PROTECTED):
+        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED):
             await self._app(scope, receive, send)
             return
         try:

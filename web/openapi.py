@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.responses import Response
 
 Answer = tuple[str, str]
 """Media type and what it holds."""
@@ -18,6 +19,11 @@ _PROBLEM = {
         "code": {"type": "string"},
         "request_id": {"type": "string"},
     },
+}
+
+_FAILS = {
+    "description": "a problem (RFC 9457)",
+    "content": {"application/problem+json": {"schema": _PROBLEM}},
 }
 
 
@@ -38,28 +44,41 @@ def documented(
     answers: Sequence[Answer],
     form: type[BaseModel] | None = None,
     body: type[BaseModel] | None = None,
+    status: int = 200,
+    what: str = "",
 ) -> dict[str, Any]:
-    """Keyword arguments of a route: what it takes, what it answers, and how it fails."""
+    """Keyword arguments of a route: what it takes, what it answers, and how it fails.
+
+    Args:
+        status: of the one answer that is no failure, or of the only one there is.
+        what: what that answer means, where it has no body to describe.
+    """
     extra: dict[str, Any] = {}
     if form is not None:
         extra["requestBody"] = _content("multipart/form-data", form)
     if body is not None:
         extra["requestBody"] = _content("application/json", body)
     content = {media_type: {"schema": _schema_of(media_type)} for media_type, _ in answers}
-    what = "; or ".join(text for _, text in answers)
+    answer: dict[str, Any] = {"description": what or "; or ".join(text for _, text in answers)}
+    if content:
+        answer["content"] = content
     return {
         "response_model": None,
-        "openapi_extra": {
-            **extra,
-            "responses": {
-                "200": {"description": what, "content": content},
-                "default": {
-                    "description": "a problem (RFC 9457)",
-                    "content": {"application/problem+json": {"schema": _PROBLEM}},
-                },
-            },
-        },
+        "response_class": Response,
+        "status_code": status,
+        "responses": {status: answer, "default": _FAILS},
+        "openapi_extra": extra,
     }
+
+
+def describe_keys(schema: dict[str, Any], protected: tuple[str, ...], *, are_needed: bool) -> None:
+    """Add to a description what has to be sent to the paths that begin with ``protected``."""
+    schema["components"] = {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}
+    for path, operations in schema["paths"].items():
+        if path.startswith(protected):
+            for operation in operations.values():
+                needed: list[dict[str, list[str]]] = [] if are_needed else [{}]
+                operation["security"] = [*needed, {"bearer": []}]
 
 
 def _schema_of(media_type: str) -> dict[str, Any]:

@@ -286,6 +286,41 @@ async def test_the_description_tells_forms_and_answers(world: World) -> None:
     assert "anyOf" not in json.dumps(paths)
 
 
+async def test_the_description_tells_which_answers_there_are(world: World) -> None:
+    paths = (await get(world, "/openapi.json")).json()["paths"]
+
+    answers = {
+        f"{method} {path.removeprefix(API)}": set(operation["responses"])
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    not_here = {"post avatars", "post voices"}
+    never = {"delete avatars/{avatar_id}", "delete voices/{voice_id}"}
+    own = {
+        **{name: {"501", "default"} for name in not_here},
+        **{name: {"403", "default"} for name in never},
+        "delete sessions/{session_id}": {"204", "default"},
+        "get /health": {"200", "503"},
+        "get /metrics": {"200", "default"},
+    }
+    assert answers == {name: own.get(name, {"200", "default"}) for name in answers}
+
+
+@pytest.mark.parametrize("needs_key", [False, True])
+async def test_the_description_tells_what_needs_a_key(tmp_path: Path, needs_key: bool) -> None:
+    keys = keys_file(tmp_path, "k") if needs_key else None
+    world = make_world(tmp_path / "data", api_keys_file=keys)
+    described = (await get(world, "/openapi.json")).json()
+
+    assert described["components"] == {
+        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}
+    }
+    wanted = [{"bearer": []}] if needs_key else [{}, {"bearer": []}]
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            assert operation.get("security") == (None if path == "/health" else wanted)
+
+
 async def test_every_route_of_the_interface_is_described(world: World) -> None:
     described = set((await get(world, "/openapi.json")).json()["paths"])
     served = {r.path for r in world.app.routes if isinstance(r, Route) and r.path.startswith(API)}

@@ -11,6 +11,9 @@ from web.ranges import bytes_answer
 from web.services import Context
 from web.wire import avatar_json, voice_json
 
+_NOT_HERE = documented(answers=[], status=501, what="this profile cannot")
+_NEVER = documented(answers=[], status=403, what="it is built in")
+
 
 def avatar_routes(context: Context) -> APIRouter:
     """``/api/v1/avatars``."""
@@ -23,11 +26,11 @@ def avatar_routes(context: Context) -> APIRouter:
         facts = await catalogue.avatar()
         return JSONResponse([avatar_json(card, facts) for card in await catalogue.portraits()])
 
-    @router.post("", summary="Not yet: a face of your own", **documented(answers=[]))
+    @router.post("", summary="Not yet: a face of your own", **_NOT_HERE)
     async def add_avatar() -> Response:
         raise RefusedError("This profile cannot take new faces.", code="not_supported")
 
-    @router.delete("/{avatar_id}", summary="What is built in stays", **documented(answers=[]))
+    @router.delete("/{avatar_id}", summary="What is built in stays", **_NEVER)
     async def delete_avatar(avatar_id: str) -> Response:
         await context.readiness.require(("avatar",))
         await catalogue.card(avatar_id)
@@ -66,11 +69,11 @@ def voice_routes(context: Context) -> APIRouter:
         await context.readiness.require(("tts",))
         return JSONResponse([voice_json(voice) for voice in (await catalogue.tts()).voices])
 
-    @router.post("", summary="Not yet: a voice of your own", **documented(answers=[]))
+    @router.post("", summary="Not yet: a voice of your own", **_NOT_HERE)
     async def add_voice() -> Response:
         raise RefusedError("This profile cannot copy a voice.", code="not_supported")
 
-    @router.delete("/{voice_id}", summary="What is built in stays", **documented(answers=[]))
+    @router.delete("/{voice_id}", summary="What is built in stays", **_NEVER)
     async def delete_voice(voice_id: str) -> Response:
         await context.readiness.require(("tts",))
         if voice_id not in {voice.id for voice in (await catalogue.tts()).voices}:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from web.openapi import documented
 from web.services import Context
 
 PAGE = Path(__file__).resolve().parent.parent / "page"
@@ -17,7 +18,12 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter(tags=["service"])
     services = context.services
 
-    @router.get("/health", summary="Whether a turn can be answered, and by which engines")
+    @router.get(
+        "/health",
+        summary="Whether a turn can be answered, and by which engines",
+        response_class=JSONResponse,
+        responses={503: {"description": "not yet; the same object"}},
+    )
     async def health() -> Response:
         found = await services.health()
         return JSONResponse(
@@ -26,7 +32,11 @@ def routes(context: Context) -> APIRouter:
             headers={"Cache-Control": "no-store"},
         )
 
-    @router.get("/metrics", summary="Prometheus text")
+    @router.get(
+        "/metrics",
+        summary="Counters and histograms",
+        **documented(answers=[("text/plain", "Prometheus text")]),
+    )
     async def metrics() -> Response:
         return PlainTextResponse(
             await services.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8"

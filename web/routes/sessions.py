@@ -33,7 +33,9 @@ def routes(context: Context) -> APIRouter:
         return JSONResponse(session_json(found), headers=_NO_STORE)
 
     @router.delete(
-        "/sessions/{session_id}", summary="Erase a session, its turns and media", status_code=204
+        "/sessions/{session_id}",
+        summary="Erase a session, its turns and media",
+        **documented(answers=[], status=204, what="it is gone"),
     )
     async def delete_session(session_id: str) -> Response:
         if not is_id(session_id) or not await asyncio.to_thread(store.delete_session, session_id):
