@@ -10,7 +10,6 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from web.heads import HeadAsGet
 from web.health import version
 from web.keys import PROTECTED, KeyRing, RequireKey, read_hashes
 from web.openapi import describe_keys
+from web.origins import AllowOrigins
 from web.problems import log_failure, problem_of
 from web.routes import conversation, docs, faces, service, sessions, stages
 from web.services import Context, Services
@@ -77,7 +77,7 @@ def _add_layers(app: FastAPI, context: Context) -> None:
         app.add_middleware(RequireKey, keys=keys)
     if settings.allowed_origins:
         app.add_middleware(
-            CORSMiddleware,
+            AllowOrigins,
             allow_origins=list(settings.allowed_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-Request-Id"],

@@ -616,6 +616,27 @@ async def test_a_browser_may_ask_first_without_a_key(tmp_path: Path) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"Origin": "https://b.example"},
+        {"Access-Control-Request-Method": "PUT"},
+        {"Access-Control-Request-Headers": "x-other"},
+    ],
+)
+async def test_what_a_browser_may_not_do_is_a_problem(
+    tmp_path: Path, asked: dict[str, str]
+) -> None:
+    world = make_world(tmp_path, allowed_origins=("https://a.example",))
+    headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST", **asked}
+
+    async with world.client() as client:
+        answer = await client.options(API + "chat", headers=headers)
+
+    assert problem(answer) == (403, "forbidden")
+    assert "access-control-allow-origin" not in answer.headers
+
+
 # what goes on beside the requests
 
 
