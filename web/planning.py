@@ -9,6 +9,7 @@ from starlette.requests import Request
 from deployments.errors import ProtocolError
 from deployments.types import Message
 from graph.events import TurnEvent
+from graph.history import within
 from graph.language import detect, normalise, require
 from graph.turn import TurnRequest, animate, converse, narrate
 from web.forms import AnimateForm, Controls, ConversationForm, GenerateBody, HistoryLine
@@ -125,9 +126,9 @@ async def history_of(
     Raises:
         ProtocolError: both were given, or there is no such session.
     """
-    newest = context.services.settings.max_history_messages
+    limit = context.services.settings.max_history_chars
     if session_id is None:
-        return tuple(history or ())[-newest:]
+        return within(history or (), limit)
     if history is not None:
         raise ProtocolError("send either `session_id` or `history`: a session has its own")
     session = None
@@ -135,7 +136,7 @@ async def history_of(
         session = await asyncio.to_thread(context.services.store.session, session_id)
     if session is None:
         raise not_found("session")
-    return tuple(m for turn in session.turns for m in turn.messages())[-newest:]
+    return within([m for turn in session.turns for m in turn.messages()], limit)
 
 
 def check_text(text: str, context: Context) -> None:

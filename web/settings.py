@@ -18,7 +18,7 @@ class IngressSettings(Settings):
     max_audio_bytes: int = Field(default=25_000_000, gt=0)
     max_audio_s: float = Field(default=120.0, gt=0)
     max_text_chars: int = Field(default=2000, gt=0)
-    max_history_messages: int = Field(default=100, gt=0)
+    max_history_chars: int = Field(default=8000, gt=0)  # some 2,000 English tokens
     max_turns: int = Field(default=16, gt=0)  # in progress at once, of one ingress process
     retention_s: float = Field(default=3600.0, ge=0)  # 0 keeps nothing
     sweep_every_s: float = Field(default=60.0, gt=0)

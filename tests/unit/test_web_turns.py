@@ -191,6 +191,27 @@ async def test_history_may_come_from_the_client(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("is_a_session", [True, False])
+async def test_a_model_reads_no_more_history_than_the_profile_allows(
+    tmp_path: Path, is_a_session: bool
+) -> None:
+    newest = (Message("user", "Second."), Message("assistant", REPLY_TEXT))
+    n_characters = sum(len(message.content) for message in newest)
+    world = make_world(tmp_path, max_history_chars=n_characters + len(REPLY_TEXT))
+
+    if is_a_session:
+        first = await ask(world, text="First.", language="en")
+        fields = {"session_id": first.headers["x-session-id"]}
+        await ask(world, text="Second.", language="en", **fields)
+    else:
+        older = (Message("user", "First."), Message("assistant", REPLY_TEXT))
+        lines = [{"role": m.role, "content": m.content} for m in (*older, *newest)]
+        fields = {"history": json.dumps(lines)}
+    await ask(world, text="Third.", language="en", **fields)
+
+    assert world.switches.histories[-1] == (*newest, Message("user", "Third."))
+
+
 async def test_two_sessions_know_nothing_of_each_other(world: World) -> None:
     await ask(world, text="My name is Ada.")
     await ask(world, text="Who am I?")
