@@ -57,7 +57,7 @@ class Switches:
     fail_from_stretch: int = 0  # the avatar fails at this stretch, if it is to fail
     heard: str = QUESTION
     is_held: asyncio.Event = field(default_factory=asyncio.Event)  # set while a stage waits
-    hold: str = ""  # the stage that waits until it is released; "before llm": not a word yet
+    hold: str = ""  # the stage that waits until it is released; also "before llm" and "mid llm"
     released: asyncio.Event = field(default_factory=asyncio.Event)
     hold_from_stretch: int = 0
     running: int = 0  # streams that have been opened and not closed
@@ -103,8 +103,10 @@ class FakeLlm:
         try:
             self.switches.check("llm")
             await self.switches.wait("before llm")
-            for delta in REPLY:
+            for delta in REPLY[:-1]:
                 yield delta
+            await self.switches.wait("mid llm")
+            yield REPLY[-1]
             await self.switches.wait("llm")
         finally:
             self.switches.running -= 1

@@ -73,6 +73,7 @@ def _one(event: WebEvent) -> bytes:
 
 
 def _ended_json(ended: TurnEnded) -> dict[str, Any]:
+    """The turn. ``is_shortened`` tells that ``response_text``, not the deltas, is what was said."""
     answer = turn_json(ended.turn)
     if ended.is_shortened:
         answer["is_shortened"] = True

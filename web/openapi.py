@@ -21,6 +21,11 @@ _PROBLEM = {
     },
 }
 
+SHORTENED = (
+    "If the language model was lost midway, it has `is_shortened: true`, and `response_text`, "
+    "which ends after the last whole sentence, is what the face says, whatever deltas came before"
+)
+
 _FAILS = {
     "description": "a problem (RFC 9457)",
     "content": {"application/problem+json": {"schema": _PROBLEM}},
@@ -35,8 +40,8 @@ def json_answer(what: str) -> Answer:
     return "application/json", what
 
 
-def sse_answer() -> Answer:
-    return "text/event-stream", "one event and one line of JSON each"
+def sse_answer(events: str) -> Answer:
+    return "text/event-stream", f"{events}; one event and one line of JSON each"
 
 
 def documented(

@@ -315,7 +315,7 @@ async def test_the_description_tells_what_needs_a_key(tmp_path: Path, needs_key:
     assert described["components"] == {
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}
     }
-    wanted = [{"bearer": []}] if needs_key else [{}, {"bearer": []}]
+    wanted: list[dict[str, list[str]]] = [{"bearer": []}] if needs_key else [{}, {"bearer": []}]
     for path, operations in described["paths"].items():
         for operation in operations.values():
             assert operation.get("security") == (None if path == "/health" else wanted)

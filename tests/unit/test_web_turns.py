@@ -430,6 +430,36 @@ async def test_an_event_stream_that_fails_later_ends_with_an_error_event(world: 
     assert world.media() == []
 
 
+async def test_a_reply_that_is_lost_midway_says_what_was_spoken(world: World) -> None:
+    world.switches.hold = "mid llm"
+    body, content_type = multipart({"text": "hello", "language": "en"})
+    caller = Caller(world.app, "POST", TURN + "/stream", {"Content-Type": content_type})
+
+    caller.start()
+    await caller.upload(body)
+    await caller.until_sent(b"event: video")
+    world.switches.fail["mid llm"] = EngineRuntimeError("lost", stage="llm")
+    world.switches.released.set()
+    await caller.until_answered()
+
+    events = events_in(caller.body.decode())
+    deltas = "".join(told["text"] for name, told in events if name == "reply")
+    name, done = events[-1]
+    assert (name, done["is_shortened"]) == ("done", True)
+    assert done["response_text"] == REPLY[0].strip()
+    assert deltas.startswith(done["response_text"])
+
+
+async def test_the_description_says_what_a_shortened_reply_is(world: World) -> None:
+    async with world.client() as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+
+    for path in (TURN, TURN + "/stream"):
+        told = paths[path]["post"]["responses"]["200"]["description"]
+        assert "is_shortened" in told
+        assert "response_text" in told
+
+
 async def test_a_failed_turn_makes_no_session(world: World) -> None:
     world.switches.fail["llm"] = EngineRuntimeError("lost", stage="llm")
 

@@ -8,11 +8,16 @@ from starlette.responses import Response
 
 from web.answers import as_events, as_json, as_video
 from web.forms import ConversationForm
-from web.openapi import documented, json_answer, sse_answer, video_answer
+from web.openapi import SHORTENED, documented, json_answer, sse_answer, video_answer
 from web.planning import announce, plan_conversation
 from web.services import Context
 from web.turns import PlannedTurn
 from web.uploads import read_form
+
+_EVENTS = (
+    "`transcript`, `reply` deltas and `video` fragments as they come, then `done` (the turn) or "
+    "`error` (a problem)"
+)
 
 ALL_STAGES = ("asr", "llm", "tts", "avatar")
 
@@ -38,7 +43,9 @@ def routes(context: Context) -> APIRouter:
     @router.post(
         "",
         summary="Ask, and see the answer spoken",
-        **documented(form=ConversationForm, answers=[video_answer(), json_answer("the turn")]),
+        **documented(
+            form=ConversationForm, answers=[video_answer(), json_answer(f"the turn. {SHORTENED}")]
+        ),
     )
     async def conversation(request: Request) -> Response:
         waits = wants_json(request)
@@ -48,7 +55,7 @@ def routes(context: Context) -> APIRouter:
     @router.post(
         "/stream",
         summary="The same as server-sent events: words and video as they come",
-        **documented(form=ConversationForm, answers=[sse_answer()]),
+        **documented(form=ConversationForm, answers=[sse_answer(f"{_EVENTS}. {SHORTENED}")]),
     )
     async def stream(request: Request) -> Response:
         plan = await planned(request, waits_for_all=False)

@@ -33,6 +33,8 @@ from web.streaming import Chunks, LiveResponse
 from web.uploads import read_form, read_json
 from web.wire import segments_json
 
+_CHAT_EVENTS = "`delta`s, then `done` (the reply) or `error` (a problem)"
+
 
 def routes(context: Context) -> APIRouter:
     """``transcribe``, ``chat``, ``speak``, ``animate`` and ``generate``."""
@@ -54,7 +56,7 @@ def routes(context: Context) -> APIRouter:
     @router.post(
         "/chat",
         summary="Text to text",
-        **documented(body=ChatBody, answers=[json_answer("the reply"), sse_answer()]),
+        **documented(body=ChatBody, answers=[json_answer("the reply"), sse_answer(_CHAT_EVENTS)]),
     )
     async def chat(request: Request) -> Response:
         await context.readiness.require(("llm",))
