@@ -62,6 +62,7 @@ async def plan_conversation(
         history=history,
         look_ahead_s=None if waits_for_all else services.settings.look_ahead_s,
         decode_ms=heard.decode_ms if heard else None,
+        turn_no=sum(message.role == "user" for message in history),
     )
     return PlannedTurn(
         turn_id=new_id(),
