@@ -19,7 +19,7 @@ class StretchPlan:
     """How a reply is cut: the first stretches are short, so that the face starts early.
 
     ``context_s`` is how much speech beyond a stretch's end the avatar engine wants to hear.
-    Source of the lengths: EMBEDDED trial; 10 then 25 makes frames late.
+    Source of the lengths: a trial of this project; 10 then 25 made frames late.
     """
 
     fps: int

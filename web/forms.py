@@ -29,10 +29,6 @@ class HistoryLine(_Form):
         return Message(self.role, self.content)
 
 
-class History(_Form):
-    lines: tuple[HistoryLine, ...]
-
-
 class ConversationForm(_Form):
     """Speech or text; the face answers."""
 

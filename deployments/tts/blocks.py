@@ -14,7 +14,6 @@ import numpy as np
 from deployments.types import AudioChunk, Phoneme, ReplySentence, Samples, SpeechChunk
 
 MIN_BLOCK_S = 0.1
-MAX_BLOCK_S = 0.25
 
 
 class Mark(NamedTuple):

@@ -28,12 +28,6 @@ class Hearing:
     shape: tuple[float, ...] = (0.0,) * 7
 
 
-def loudness(audio: AudioChunk, n_frames: int, fps: int) -> NDArray[np.float64]:
-    """(n_frames,) root mean square around each frame; silence where the sound has ended."""
-    windows = [_window(audio, i, fps) for i in range(n_frames)]
-    return np.array([float(np.sqrt(np.mean(np.square(w)))) for w in windows])
-
-
 def shapes(
     audio: AudioChunk, n_frames: int, fps: int, hearing: Hearing
 ) -> tuple[NDArray[np.float64], Hearing]:
