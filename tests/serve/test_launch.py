@@ -100,6 +100,22 @@ def test_a_file_that_is_no_profile_is_one_line(text: str, tmp_path: Path) -> Non
     assert "\n" not in line
 
 
+def test_an_engine_that_cannot_load_ends_the_start_with_its_own_words(tmp_path: Path) -> None:
+    text = (ROOT / "cluster" / "fake.yaml").read_text()
+    profile = tmp_path / "mine.yaml"
+    broken = "tts: {engine: fake, options: {fail_load: true}}"
+    profile.write_text(text.replace("tts: {engine: fake}", broken))
+    process = launch(
+        PROFILE=str(profile),
+        PORT=str(free_port()),
+        DASHBOARD_PORT=str(free_port()),
+        DATA_DIR=str(tmp_path / "data"),
+    )
+    output, _ = process.communicate(timeout=110)
+    assert process.returncode == 1
+    assert "this fake was told not to load" in output.splitlines()[-1]
+
+
 def descendants(launcher_pid: int) -> set[int]:
     """Every process that it started, directly or not."""
     tree = subprocess.run(
