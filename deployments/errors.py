@@ -4,6 +4,7 @@
     ├── ConfigError                wrong settings; raised before anything starts
     ├── ProtocolError              the client sent what the wire does not allow
     ├── UnusableInputError         well formed, but cannot be answered: `code` says why
+    ├── TurnRefusedError           no room for one more turn; `predicted_wait_s` says until when
     └── StageError
         ├── EngineLoadError        weights, driver or memory missing; the replica reports unhealthy
         ├── EngineInputError       wrong shape, rate or empty text; our bug, never retried
@@ -70,6 +71,16 @@ class UnusableInputError(_CodedError):
     """Input that decodes but cannot be answered, such as silence."""
 
     usual_code = "invalid_value"
+
+
+class TurnRefusedError(AvatarError):
+    """One more turn would make others late. ``predicted_wait_s``: until there is room."""
+
+    usually_retryable = True
+
+    def __init__(self, message: str = "", *, predicted_wait_s: float = 0.0, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.predicted_wait_s = predicted_wait_s
 
 
 class StageError(AvatarError):

@@ -38,6 +38,19 @@ class Phoneme(NamedTuple):
     end_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What an output took on its replica, from which admission predicts what a machine can carry.
+
+    ``busy_s``: seconds of wall time in which the replica's engine was at work on it. ``media_s``:
+    seconds of speech that it made, heard or showed. ``replica`` is an opaque name.
+    """
+
+    replica: str
+    busy_s: float
+    media_s: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
     """A stretch of mono sound."""
@@ -59,6 +72,7 @@ class Transcript:
     is_final: bool
     words: tuple[Word, ...]
     language: str
+    effort: Effort | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,7 @@ class SpeechChunk:
     phonemes: tuple[Phoneme, ...]
     is_last: bool
     turn_no: int = 0
+    effort: Effort | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +118,9 @@ class Stretch:
     follows). ``motion_state`` is what the previous stretch returned; ``None`` means that the face
     starts at rest. In the last ``n_rest_frames`` the face comes to rest. The first
     ``n_frames_sent`` frames were delivered before a replica was lost and are not drawn again.
-    ``needed_in_s`` is relative to the call, because clocks of nodes differ.
+    ``needed_in_s``: when the viewer needs ``first_frame``, relative to the call, because clocks of
+    nodes differ. Every ``frame_step``-th frame is drawn and the encoder repeats it in between: what
+    is left of the picture when drawing falls behind (motion is that of the whole rate).
     """
 
     avatar_id: str
@@ -117,6 +134,7 @@ class Stretch:
     needed_in_s: float = 0.0
     controls: Mapping[str, float] = field(default_factory=dict)
     turn_no: int = 0
+    frame_step: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +143,8 @@ class VideoPackets:
 
     ``motion_state`` is the avatar's state after the whole stretch, the same on every packet of it,
     so that whoever has the first packet can already order the next stretch. ``codec_config`` holds
-    SPS and PPS (Annex B), the same for every stretch of a profile.
+    SPS and PPS (Annex B), the same for every stretch of a profile. ``effort.media_s`` counts drawn
+    frames only, so that a halved frame rate does not look like a faster engine.
     """
 
     units: tuple[bytes, ...]
@@ -135,6 +154,7 @@ class VideoPackets:
     motion_state: bytes
     codec_config: bytes
     turn_no: int = 0
+    effort: Effort | None = None
 
     @property
     def n_frames(self) -> int:

@@ -2,8 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from deployments.types import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUpdated:
+    """The turn waits for room: its place in the queue, from 1, and the wait that is predicted."""
+
+    position: int
+    predicted_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a turn in progress has come, for whoever decides whether one more fits.
+
+    ``spoken_s``: seconds of the reply's speech that are there. ``sent_s``: how much of it was sent
+    with its picture. ``ahead_s``: how far the end of that is ahead of the viewer (negative when the
+    viewer waits). ``is_all_spoken``: no more speech will come.
+    """
+
+    spoken_s: float
+    sent_s: float
+    ahead_s: float
+    is_all_spoken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +57,18 @@ class VideoFragment:
     is_last: bool = False
 
 
+LadderLevel = Literal["half_rate", "idle_face", "voice_only"]
+
+
 @dataclass(frozen=True, slots=True)
 class LadderStep:
-    """From when to when (reply clock) the face was reduced, and to what."""
+    """From when to when (reply clock) the face was reduced, and to what.
 
-    level: str
+    ``level``: ``half_rate`` (12.5 drawn frames a second), ``idle_face`` (the face at rest moves,
+    the voice goes on) or ``voice_only`` (a still picture under the voice).
+    """
+
+    level: LadderLevel
     from_s: float
     to_s: float
 

@@ -18,6 +18,7 @@ from deployments.types import (
     Transcript,
 )
 from graph.events import (
+    Progress,
     ReplyDelta,
     ReplyFinished,
     TranscriptUpdated,
@@ -32,13 +33,17 @@ from graph.timeline import StretchPlan, Timeline
 from graph.timing import Now, TurnClock
 
 
+def _ignore_progress(progress: Progress) -> None:
+    """The default observer of a turn's progress."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TurnRequest:
     """What somebody asked for. Exactly one of ``audio`` and ``text`` is set.
 
     ``received_at_s`` is the monotonic time of the request's last byte, from which TTFA, TTFF and
     turn time count. ``look_ahead_s``: how far drawing may run ahead of playback; ``None`` for a
-    caller who waits for the whole.
+    caller who waits for the whole. ``on_progress`` is told whenever something was sent.
     """
 
     audio: AudioChunk | None
@@ -52,6 +57,7 @@ class TurnRequest:
     decode_ms: float | None = None
     controls: Mapping[str, float] = field(default_factory=dict)
     turn_no: int = 0
+    on_progress: Callable[[Progress], None] = _ignore_progress
 
 
 Emit = Callable[[TurnEvent], Awaitable[None]]
