@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from deployments.vad.engine import VadEngine
 from graph.events import Timings
 from graph.face import TurnSettings
+from graph.gate import Gate, OpenGate
 from graph.stages import Stages
 from web.admission import Admission
 from web.catalogue import Catalogue
@@ -35,6 +36,7 @@ class Services:
     metrics: Callable[[], Awaitable[str]]
     idle_loop: Callable[[str], Awaitable[bytes]]
     turn: TurnSettings = field(default_factory=TurnSettings)
+    gate: Gate = field(default_factory=OpenGate)
     now: Callable[[], float] = time.perf_counter
     clock: Callable[[], float] = time.time
     make_request_id: Callable[[], str] = new_id
