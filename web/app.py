@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -101,15 +101,24 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def _background(context: Context) -> AsyncIterator[None]:
-    """What goes on beside the requests: warming up, and erasing what has expired."""
-    tasks = [asyncio.create_task(warm_up(context)), asyncio.create_task(_sweep(context.services))]
+    """What goes on beside the requests; one that fails ends alone, and says so."""
+    services = context.services
+    works = (warm_up(context), _sweep(services), *(work() for work in services.background))
+    tasks = [asyncio.create_task(_logged(work)) for work in works]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(context.services.store.close)
+        await asyncio.to_thread(services.store.close)
+
+
+async def _logged(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        logger.exception("work in the background ended: %s", type(error).__name__)
 
 
 async def _sweep(services: Services) -> None:

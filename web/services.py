@@ -26,7 +26,7 @@ def _ignore_outcome(outcome: str, timings: Timings | None) -> None:
 class Services:
     """``now`` is monotonic seconds, ``clock`` Unix time. ``idle_loop`` makes the looping video of
     a silent face. ``on_turn`` is told how each turn ended: ``finished``, ``cancelled`` or an error
-    code of the interface."""
+    code of the interface. ``background`` runs for as long as the application does."""
 
     stages: Stages
     vad: VadEngine
@@ -41,6 +41,7 @@ class Services:
     clock: Callable[[], float] = time.time
     make_request_id: Callable[[], str] = new_id
     on_turn: Callable[[str, Timings | None], None] = _ignore_outcome
+    background: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
