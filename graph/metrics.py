@@ -11,15 +11,38 @@ PREFIX = "avatar_"
 _MS_BOUNDARIES: list[float] = [
     5, 10, 25, 50, 100, 150, 200, 300, 400, 550, 750, 1000, 2000, 5000, 10_000, 60_000,
 ]  # fmt: skip
+_WAIT_MS_BOUNDARIES: list[float] = [
+    1, 100, 250, 500, 1000, 2000, 3000, 5000, 7500, 10_000, 15_000, 20_000, 30_000, 60_000,
+]  # fmt: skip
 _RTF_BOUNDARIES = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0]
 
 
 class TurnMetrics:
-    """One ingress process's turns: outcomes, and a histogram of each of their times."""
+    """One ingress process's turns: how they were let in, how they ended, and their times."""
 
     def __init__(self) -> None:
         self._turns = Counter(
             f"{PREFIX}turns_total", description="Turns by how they ended.", tag_keys=("outcome",)
+        )
+        self._admissions = Counter(
+            f"{PREFIX}admissions_total",
+            description="Wishes to start a turn, by what came of them.",
+            tag_keys=("decision",),
+        )
+        self._queue_wait = Histogram(
+            f"{PREFIX}queue_wait_ms",
+            description="How long turns that were let in had waited; 0 where they did not.",
+            boundaries=_WAIT_MS_BOUNDARIES,
+        )
+        self._ladder_seconds = Counter(
+            f"{PREFIX}ladder_seconds_total",
+            description="Seconds of replies with a reduced face, by level.",
+            tag_keys=("level",),
+        )
+        self._ladder_turns = Counter(
+            f"{PREFIX}ladder_turns_total",
+            description="Finished turns whose face was reduced for a while, by level.",
+            tag_keys=("level",),
         )
         self._times = {
             f.name: Histogram(
@@ -36,6 +59,15 @@ class TurnMetrics:
         self._turns.inc(tags={"outcome": outcome})
         for name, value in _measured(timings).items():
             self._times[name].observe(value)
+        for level, seconds in _reduced(timings).items():
+            self._ladder_turns.inc(tags={"level": level})
+            self._ladder_seconds.inc(seconds, tags={"level": level})
+
+    def admit(self, decision: str, wait_ms: float | None) -> None:
+        """Count a wish to start; ``wait_ms`` is ``None`` where it was not let in."""
+        self._admissions.inc(tags={"decision": decision})
+        if wait_ms is not None:
+            self._queue_wait.observe(wait_ms)
 
 
 def _measured(timings: Timings | None) -> Mapping[str, float]:
@@ -47,3 +79,11 @@ def _measured(timings: Timings | None) -> Mapping[str, float]:
         for name, value in every.items()
         if value is not None and (name.endswith("_ms") or name == "rtf")
     }
+
+
+def _reduced(timings: Timings | None) -> Mapping[str, float]:
+    """Seconds on each level of the ladder that the turn was on."""
+    seconds: dict[str, float] = {}
+    for step in timings.ladder if timings is not None else ():
+        seconds[step.level] = seconds.get(step.level, 0.0) + step.to_s - step.from_s
+    return {level: s for level, s in seconds.items() if s > 0}

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments.errors import TurnRefusedError
 from deployments.types import (
     AsrCapabilities,
     AudioChunk,
@@ -35,10 +36,11 @@ from deployments.types import (
     Voice,
     Word,
 )
+from graph.events import Progress, QueueUpdated
 from graph.stages import Stages
 from web.app import create_app
 from web.health import DeploymentHealth, Health
-from web.services import Services
+from web.services import Admission, Services
 from web.settings import IngressSettings
 from web.sqlite_store import SqliteStore
 
@@ -241,6 +243,47 @@ def clip(
     return out.getvalue()
 
 
+@dataclass(eq=False)
+class ScriptedGate:
+    """Lets everybody in, until it is shut: then whoever enters meets what the test tells."""
+
+    script: asyncio.Queue[QueueUpdated | TurnRefusedError | None] | None = None
+    waiting: list[str] = field(default_factory=list)  # turn ids, as are all of these
+    inside: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    progress: list[tuple[str, Progress]] = field(default_factory=list)
+
+    def shut(self, *told: QueueUpdated | TurnRefusedError | None) -> None:
+        """From now on, ``told`` awaits whoever enters."""
+        self.script = asyncio.Queue()
+        for item in told:
+            self.tell(item)
+
+    def tell(self, item: QueueUpdated | TurnRefusedError | None) -> None:
+        """A place in the queue, a refusal, or ``None``: come in."""
+        assert self.script is not None
+        self.script.put_nowait(item)
+
+    async def enter(self, turn_id: str) -> AsyncGenerator[QueueUpdated, None]:
+        self.waiting.append(turn_id)
+        try:
+            while self.script is not None and (told := await self.script.get()) is not None:
+                if isinstance(told, TurnRefusedError):
+                    raise told
+                yield told
+            self.inside.append(turn_id)
+        finally:
+            self.waiting.remove(turn_id)
+
+    def progressed(self, turn_id: str, progress: Progress) -> None:
+        self.progress.append((turn_id, progress))
+
+    def leave(self, turn_id: str) -> None:
+        self.left.append(turn_id)
+        if turn_id in self.inside:
+            self.inside.remove(turn_id)
+
+
 async def fake_metrics() -> str:
     return "turns 1\n"
 
@@ -260,7 +303,9 @@ class World:
     store: SqliteStore
     data_dir: Path
     health: list[Health]
+    gate: ScriptedGate
     outcomes: list[str]
+    admissions: list[tuple[Admission, float | None]]
     drawn: asyncio.Event  # set once an idle loop has been drawn
     drawn_faces: list[str]
 
@@ -273,7 +318,12 @@ class World:
 
 
 def make_world(
-    data_dir: Path, *, clock: Any = None, page: Path | None = None, **settings: Any
+    data_dir: Path,
+    *,
+    clock: Any = None,
+    page: Path | None = None,
+    background: tuple[Callable[[], Awaitable[None]], ...] = (),
+    **settings: Any,
 ) -> World:
     """A ready application whose limits are the interface's except as given."""
     chosen = IngressSettings(data_dir=data_dir, min_free_disk_bytes=0, **settings)
@@ -281,7 +331,9 @@ def make_world(
     extra = {} if clock is None else {"clock": clock}
     store = SqliteStore(data_dir, retention_s=chosen.retention_s, **extra)
     health = [ready()]
+    gate = ScriptedGate()
     outcomes: list[str] = []
+    admissions: list[tuple[Admission, float | None]] = []
     drawn, drawn_faces = asyncio.Event(), list[str]()
 
     async def draw_idle_loop(avatar_id: str) -> bytes:
@@ -302,11 +354,25 @@ def make_world(
         health=current_health,
         metrics=fake_metrics,
         idle_loop=draw_idle_loop,
+        gate=gate,
         on_turn=lambda outcome, timings: outcomes.append(outcome),
+        on_admission=lambda admission, wait_ms: admissions.append((admission, wait_ms)),
+        background=background,
         **extra,
     )
     app = create_app(services) if page is None else create_app(services, page)
-    return World(app, switches, store, data_dir, health, outcomes, drawn, drawn_faces)
+    return World(
+        app=app,
+        switches=switches,
+        store=store,
+        data_dir=data_dir,
+        health=health,
+        gate=gate,
+        outcomes=outcomes,
+        admissions=admissions,
+        drawn=drawn,
+        drawn_faces=drawn_faces,
+    )
 
 
 class ServeProxy:

@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from deployments.errors import EngineRuntimeError
-from graph.events import ReplyDelta, TranscriptUpdated, VideoFragment
+from graph.events import QueueUpdated, ReplyDelta, TranscriptUpdated, VideoFragment
 from web.services import Services
 from web.streaming import Chunks, EventStream, LiveResponse
 from web.turns import PlannedTurn, TurnEnded, WebEvent, run
-from web.wire import fragment_json, sse, turn_json
+from web.wire import fragment_json, queue_json, sse, turn_json
 
 
 def as_video(plan: PlannedTurn, services: Services) -> Response:
@@ -24,7 +23,7 @@ async def as_json(plan: PlannedTurn, services: Services) -> Response:
     async with aclosing(run(plan, services)) as events:
         async for event in events:
             if isinstance(event, TurnEnded):
-                return JSONResponse(_ended_json(event), headers={"Cache-Control": "no-store"})
+                return JSONResponse(turn_json(event.turn), headers={"Cache-Control": "no-store"})
     raise EngineRuntimeError("the turn ended without a reply")
 
 
@@ -60,6 +59,8 @@ async def _server_sent(events: AsyncGenerator[WebEvent, None]) -> Chunks:
 
 def _one(event: WebEvent) -> bytes:
     match event:
+        case QueueUpdated():
+            return sse("queue", queue_json(event))
         case TranscriptUpdated():
             heard = event.transcript
             return sse("transcript", {"text": heard.text, "language": heard.language})
@@ -68,13 +69,5 @@ def _one(event: WebEvent) -> bytes:
         case VideoFragment():
             return sse("video", fragment_json(event))
         case TurnEnded():
-            return sse("done", _ended_json(event))
+            return sse("done", turn_json(event.turn))
     raise TypeError(f"no server-sent event for {type(event).__name__}")
-
-
-def _ended_json(ended: TurnEnded) -> dict[str, Any]:
-    """The turn. ``is_shortened`` tells that ``response_text``, not the deltas, is what was said."""
-    answer = turn_json(ended.turn)
-    if ended.is_shortened:
-        answer["is_shortened"] = True
-    return answer

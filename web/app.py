@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deployments.errors import AvatarError
-from web.admission import GiveBackSlots
 from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
 from web.heads import HeadAsGet
@@ -70,7 +69,6 @@ def _add_layers(app: FastAPI, context: Context) -> None:
     """From the inside out."""
     services = context.services
     settings = services.settings
-    app.add_middleware(GiveBackSlots, admission=context.admission)
     app.add_middleware(CancelOnDisconnect)
     if settings.api_keys_file is not None:
         keys = KeyRing(read_hashes(settings.api_keys_file), settings.requests_per_minute)

@@ -67,6 +67,7 @@ class Ingress:
             retention_s=settings.retention_s,
             min_free_bytes=settings.min_free_disk_bytes,
         )
+        turns = TurnMetrics()
         services = Services(
             stages=self._stages,
             vad=load_engine("vad", vad.engine, vad.options),
@@ -76,7 +77,8 @@ class Ingress:
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
             idle_loop=partial(idle_loop, self._stages.avatar),
             turn=TurnSettings.model_validate(self._config["turn"]),
-            on_turn=TurnMetrics().record,
+            on_turn=turns.record,
+            on_admission=turns.admit,
         )
         return create_app(services)
 

@@ -20,9 +20,6 @@ from web.services import Context
 from web.turns import PlannedTurn, Verb
 from web.uploads import parse_json, validated
 
-Admit = Callable[[], None]
-"""Called between the checks that cost nothing and the work; raises where there is no room."""
-
 ASSUMED_LANGUAGE = "en"  # of speech, where the ASR engine cannot tell
 
 
@@ -30,7 +27,6 @@ async def plan_conversation(
     form: ConversationForm,
     context: Context,
     received_at_s: float,
-    admit: Admit,
     *,
     waits_for_all: bool,
 ) -> PlannedTurn:
@@ -49,7 +45,6 @@ async def plan_conversation(
     heard: Heard | None = None
     language = await turn_language(form.language, form.text, context)
     await context.catalogue.check_voice(form.voice, language)
-    admit()
     if form.audio is not None:
         heard = await hear(form.audio, services)
     request = TurnRequest(
@@ -73,9 +68,7 @@ async def plan_conversation(
     )
 
 
-async def plan_narration(
-    body: GenerateBody, context: Context, received_at_s: float, admit: Admit
-) -> PlannedTurn:
+async def plan_narration(body: GenerateBody, context: Context, received_at_s: float) -> PlannedTurn:
     """The face speaks a given text. Raises as ``plan_conversation``."""
     check_text(body.text, context)
     card = await context.catalogue.card(body.avatar)
@@ -83,7 +76,6 @@ async def plan_narration(
     language = await text_language(body.language, body.text, {"tts": languages})
     await context.catalogue.check_voice(body.voice, language)
     await context.catalogue.check_controls(body.controls)
-    admit()
     request = TurnRequest(
         audio=None,
         text=body.text,
@@ -97,14 +89,11 @@ async def plan_narration(
     return _unkept(request, _bound(narrate, context))
 
 
-async def plan_animation(
-    form: AnimateForm, context: Context, received_at_s: float, admit: Admit
-) -> PlannedTurn:
+async def plan_animation(form: AnimateForm, context: Context, received_at_s: float) -> PlannedTurn:
     """The face moves to a given sound. Raises as ``plan_conversation``."""
     controls = _controls(form.controls)
     await context.catalogue.check_controls(controls)
     card = await context.catalogue.card(form.avatar)
-    admit()
     heard = await decoded(form.audio, ANIMATE_RATE_HZ, context.services)
     request = TurnRequest(
         audio=heard.audio,

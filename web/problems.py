@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from deployments.errors import (
     ProtocolError,
     StageError,
     StageOverloadedError,
+    TurnRefusedError,
     UnusableInputError,
 )
 
@@ -96,6 +98,13 @@ class Problem:
             "request_id": request_id,
         }
 
+    def event(self, request_id: str) -> dict[str, Any]:
+        """The same where it is too late for headers: what they would say is inside."""
+        answer = self.to_json(request_id)
+        if self.retry_after_s is not None:
+            answer["retry_after_s"] = self.retry_after_s
+        return answer
+
     def response(self, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
         answer = Response(
             json.dumps(self.to_json(request_id)),  # in ASCII: an id may hold anything
@@ -129,6 +138,8 @@ def problem_of(error: BaseException) -> Problem:
             return Problem(error.code, error.message, error.retry_after_s)
         case ProtocolError() | UnusableInputError() if error.code in CODES:
             return Problem(error.code, error.message)
+        case TurnRefusedError():
+            return _no_room(error)
         case StageOverloadedError():
             return Problem("overloaded", "Every stage is busy; try again in a moment.", 2)
         case StageError():
@@ -140,6 +151,12 @@ def problem_of(error: BaseException) -> Problem:
     if is_disk_full(error):
         return Problem("disk_full", "The server's disk is full; ask its operator to free some.")
     return Problem("internal", "Our fault. Quote the request_id when you report it.")
+
+
+def _no_room(error: TurnRefusedError) -> Problem:
+    wait_s = max(1, math.ceil(error.predicted_wait_s))
+    detail = f"There should be room for one more in about {wait_s} s; try again then."
+    return Problem("overloaded", detail, wait_s)
 
 
 def _failed_stage(error: StageError) -> str:

@@ -3,30 +3,40 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from deployments.vad.engine import VadEngine
 from graph.events import Timings
 from graph.face import TurnSettings
 from graph.gate import Gate, OpenGate
 from graph.stages import Stages
-from web.admission import Admission
 from web.catalogue import Catalogue
 from web.faces import Faces
 from web.health import Health, Readiness
 from web.ids import new_id
 from web.settings import IngressSettings
 from web.store import Store
+from web.uploads import UploadMemory
+
+Admission = Literal["admitted", "queued", "refused", "expired", "left"]
+"""What came of wanting to start: let in at once, let in after waiting, refused at once, refused
+after waiting, gone before it was decided."""
 
 
 def _ignore_outcome(outcome: str, timings: Timings | None) -> None:
     """The default observer of turns."""
 
 
+def _ignore_admission(admission: Admission, wait_ms: float | None) -> None:
+    """The default observer of the gate."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Services:
     """``now`` is monotonic seconds, ``clock`` Unix time. ``idle_loop`` makes the looping video of
     a silent face. ``on_turn`` is told how each turn ended: ``finished``, ``cancelled`` or an error
-    code of the interface. ``background`` runs for as long as the application does."""
+    code of the interface; ``on_admission`` what came of each wish to start, and how long (in ms)
+    those who were let in had waited. ``background`` runs for as long as the application does."""
 
     stages: Stages
     vad: VadEngine
@@ -41,6 +51,7 @@ class Services:
     clock: Callable[[], float] = time.time
     make_request_id: Callable[[], str] = new_id
     on_turn: Callable[[str, Timings | None], None] = _ignore_outcome
+    on_admission: Callable[[Admission, float | None], None] = _ignore_admission
     background: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
@@ -52,11 +63,11 @@ class Context:
     catalogue: Catalogue
     readiness: Readiness
     faces: Faces
-    admission: Admission
+    uploads: UploadMemory
 
     @classmethod
     def around(cls, services: Services) -> "Context":
         catalogue = Catalogue(services.stages)
         faces = Faces(services.stages, services.idle_loop)
-        admission = Admission(services.settings.max_turns, services.on_turn)
-        return cls(services, catalogue, Readiness(services.health), faces, admission)
+        uploads = UploadMemory(services.settings.upload_memory_bytes)
+        return cls(services, catalogue, Readiness(services.health), faces, uploads)

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deployments.config import Settings
 from deployments.errors import ConfigError
@@ -19,7 +19,7 @@ class IngressSettings(Settings):
     max_audio_s: float = Field(default=120.0, gt=0)
     max_text_chars: int = Field(default=2000, gt=0)
     max_history_chars: int = Field(default=8000, gt=0)  # some 2,000 English tokens
-    max_turns: int = Field(default=16, gt=0)  # in progress at once, of one ingress process
+    upload_memory_bytes: int = Field(default=200_000_000, gt=0)  # of all uploads being read at once
     retention_s: float = Field(default=3600.0, ge=0)  # 0 keeps nothing
     sweep_every_s: float = Field(default=60.0, gt=0)
     look_ahead_s: float = Field(default=20.0, gt=0)
@@ -31,6 +31,12 @@ class IngressSettings(Settings):
     min_free_disk_bytes: int = Field(default=100_000_000, ge=0)  # below it no turn is accepted
     sse_keepalive_s: float = Field(default=10.0, gt=0)
     proxy_sets_request_id: bool = False  # Serve's proxy adds X-Request-Id to every answer itself
+
+    @model_validator(mode="after")
+    def _one_upload_fits(self) -> "IngressSettings":
+        if self.upload_memory_bytes < 2 * self.max_audio_bytes:
+            raise ValueError("upload_memory_bytes is less than two uploads of max_audio_bytes take")
+        return self
 
 
 def is_loopback(host: str) -> bool:

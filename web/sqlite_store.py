@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS turns (
     session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
     created_at REAL NOT NULL, user_text TEXT NOT NULL, response_text TEXT NOT NULL,
     language TEXT NOT NULL, timings TEXT NOT NULL, engines TEXT NOT NULL,
-    has_video INTEGER NOT NULL
+    has_video INTEGER NOT NULL, is_shortened INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS turns_of_session ON turns (session_id, created_at);
 CREATE INDEX IF NOT EXISTS turns_by_age ON turns (created_at);
@@ -33,7 +33,10 @@ CREATE INDEX IF NOT EXISTS turns_by_age ON turns (created_at);
 # What was erased is overwritten, not only unlinked; a crash of the machine may cost the last
 # turns, which is worth not waiting for the disk.
 _PRAGMAS = ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=5000")
-_COLUMNS = "id, session_id, created_at, user_text, response_text, language, timings, engines"
+_COLUMNS = (
+    "id, session_id, created_at, user_text, response_text, language, timings, engines, has_video,"
+    " is_shortened"
+)
 _ORPHAN_AGE_S = 60.0  # a file so old without a row or a living writer belongs to nobody
 
 
@@ -83,8 +86,8 @@ class SqliteStore:
                 if not self._touch(db, turn, is_new_session):
                     return False
                 db.execute(
-                    f"INSERT INTO turns ({_COLUMNS}, has_video) VALUES (?,?,?,?,?,?,?,?,?)",
-                    (*_row(turn), file is not None),
+                    f"INSERT INTO turns ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    (*_row(turn), file is not None, turn.is_shortened),
                 )
                 if file is not None:
                     file.publish()
@@ -116,7 +119,7 @@ class SqliteStore:
                 (session_id, oldest),
             ).fetchone()
             turns = self._db.execute(
-                f"SELECT {_COLUMNS}, has_video FROM turns WHERE session_id = ? AND created_at > ?"
+                f"SELECT {_COLUMNS} FROM turns WHERE session_id = ? AND created_at > ?"
                 " ORDER BY created_at",
                 (session_id, oldest),
             ).fetchall()
@@ -125,7 +128,7 @@ class SqliteStore:
     def turn(self, turn_id: str) -> Turn | None:
         with self._lock:
             row = self._db.execute(
-                f"SELECT {_COLUMNS}, has_video FROM turns WHERE id = ? AND created_at > ?",
+                f"SELECT {_COLUMNS} FROM turns WHERE id = ? AND created_at > ?",
                 (turn_id, self._oldest()),
             ).fetchone()
         return None if row is None else _turn(row)
@@ -213,7 +216,15 @@ def _open_database(path: Path) -> sqlite3.Connection:
     for pragma in (*_PRAGMAS, "journal_mode=WAL"):
         db.execute(f"PRAGMA {pragma}").fetchall()
     db.executescript(_SCHEMA)
+    _renew(db)
     return db
+
+
+def _renew(db: sqlite3.Connection) -> None:
+    """Give a database of the former schema what it lacks; a replica of the former version that is
+    still draining writes to it as before."""
+    if "is_shortened" not in {row[1] for row in db.execute("PRAGMA table_info(turns)")}:
+        db.execute("ALTER TABLE turns ADD COLUMN is_shortened INTEGER NOT NULL DEFAULT 0")
 
 
 @contextmanager
@@ -247,5 +258,17 @@ def _row(turn: Turn) -> tuple[Any, ...]:
 
 
 def _turn(row: tuple[Any, ...]) -> Turn:
-    *facts, timings, engines, has_video = row
-    return Turn(*facts, json.loads(timings), json.loads(engines), bool(has_video))  # type: ignore[call-arg]
+    *facts, timings, engines, has_video, is_shortened = row
+    turn_id, session_id, created_at, user_text, response_text, language = facts
+    return Turn(
+        turn_id=turn_id,
+        session_id=session_id,
+        created_at=created_at,
+        user_text=user_text,
+        response_text=response_text,
+        language=language,
+        timings=json.loads(timings),
+        engines=json.loads(engines),
+        has_video=bool(has_video),
+        is_shortened=bool(is_shortened),
+    )

@@ -10,7 +10,8 @@ from deployments.types import Message
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A finished turn. ``created_at`` is Unix time; ``timings`` is as the interface shows it."""
+    """A finished turn. ``created_at`` is Unix time; ``timings`` is as the interface shows it;
+    ``is_shortened``: the rest of the reply was lost."""
 
     turn_id: str
     session_id: str
@@ -21,6 +22,7 @@ class Turn:
     timings: Mapping[str, Any] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
     has_video: bool = False
+    is_shortened: bool = False
 
     def messages(self) -> tuple[Message, Message]:
         return Message("user", self.user_text), Message("assistant", self.response_text)

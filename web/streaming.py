@@ -85,7 +85,7 @@ async def _with_errors(chunks: Chunks, request_id: str) -> Chunks:
             raise
         problem = problem_of(error)
         log_failure(error, problem, request_id)
-        yield sse("error", problem.to_json(request_id))
+        yield sse("error", problem.event(request_id))
 
 
 async def kept_alive(chunks: Chunks, period_s: float) -> Chunks:

@@ -4,11 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from deployments.errors import EngineRuntimeError
-from graph.events import ReplyFinished, TurnEvent, VideoFragment
+from graph.events import QueueUpdated, ReplyFinished, TurnEvent, VideoFragment
 from graph.turn import TurnRequest
+from web.entrance import entrance
 from web.problems import problem_of
 from web.services import Services
 from web.store import Recording, Turn
@@ -42,27 +44,28 @@ class TurnEnded:
     """The turn ended well; ``turn.has_video`` says whether it can be seen again."""
 
     turn: Turn
-    is_shortened: bool
 
 
-WebEvent = TurnEvent | TurnEnded
+WebEvent = QueueUpdated | TurnEvent | TurnEnded
 
 
 async def run(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent, None]:
     """The turn's events, the last of them ``TurnEnded`` instead of ``ReplyFinished``.
 
-    The closing box of the video is held back until the turn has been kept, so a video that ends
-    with it belongs to a turn that ended well and can be asked for again. Closing the stream stops
-    every stage and erases what was recorded.
+    While there is no room for it, they tell its place in the queue; until it is let in, nothing of
+    it runs and nothing is on the disk. The closing box of the video is held back until the turn has
+    been kept, so a video that ends with it belongs to a turn that ended well and can be asked for
+    again. Closing the stream gives its place back, stops every stage and erases what was recorded.
 
     Raises:
+        TurnRefusedError: there is no room.
         RefusedError: ``disk_full``, if that shows before the first fragment has left.
         AvatarError: as the graph raised it.
     """
     outcome = "cancelled"
     timings = None
     try:
-        async with aclosing(_kept(plan, services)) as events:
+        async with aclosing(_admitted(plan, services)) as events:
             async for event in events:
                 if isinstance(event, ReplyFinished):
                     outcome, timings = "finished", event.timings
@@ -73,6 +76,20 @@ async def run(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent,
         raise
     finally:
         services.on_turn(outcome, timings)
+
+
+async def _admitted(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent, None]:
+    gate, turn_id = services.gate, plan.turn_id
+    try:
+        async with aclosing(entrance(turn_id, services)) as places:
+            async for place in places:
+                yield place
+        request = replace(plan.request, on_progress=partial(gate.progressed, turn_id))
+        async with aclosing(_kept(replace(plan, request=request), services)) as events:
+            async for event in events:
+                yield event
+    finally:
+        gate.leave(turn_id)
 
 
 async def _kept(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent, None]:
@@ -131,7 +148,7 @@ class _Recorder:
             if await self._keep(kept):
                 turn = kept
         closing: list[WebEvent] = [] if self._closing is None else [self._closing]
-        return [*closing, TurnEnded(turn, finished.is_shortened)]
+        return [*closing, TurnEnded(turn)]
 
     async def _keep(self, turn: Turn) -> bool:
         """Whether the turn can be asked for again. A reply was given, so nothing is raised."""
@@ -155,6 +172,7 @@ class _Recorder:
             timings=timings_json(finished.timings),
             engines=dict(finished.engines),
             has_video=has_video,
+            is_shortened=finished.is_shortened,
         )
 
     def abort(self) -> None:

@@ -1,7 +1,9 @@
 """Reads what clients send, with a limit that holds while it arrives; nothing touches the disk."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,12 +12,60 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from starlette.requests import Request
 
 from deployments.errors import ProtocolError
+from web.problems import RefusedError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 MAX_FIELD_BYTES = 262_144  # one form field or one JSON body; a long history fits
 MAX_FIELDS = 16
 _ENVELOPE_BYTES = 2 * MAX_FIELD_BYTES  # all that surrounds the audio part
+
+
+_RETRY_AFTER_S = 2  # an upload of the largest size takes so long on a fast line
+
+
+class UploadMemory:
+    """What the uploads of one process may take up together, from their first byte until their
+    sound is decoded. Counted as they arrive: a slow or idle client holds only what it has sent."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._free_bytes = max_bytes
+
+    @contextmanager
+    def one(self) -> Iterator["Upload"]:
+        """An upload; what it took is free again at the end of the block."""
+        upload = Upload(self)
+        try:
+            yield upload
+        finally:
+            self._free_bytes += upload.n_bytes
+
+    def take(self, n_bytes: int) -> None:
+        """Hold ``n_bytes`` more.
+
+        Raises:
+            RefusedError: ``overloaded``; there is no room for them.
+        """
+        if n_bytes > self._free_bytes:
+            raise RefusedError(
+                "Too many uploads arrive at once; try again in a moment.",
+                code="overloaded",
+                retry_after_s=_RETRY_AFTER_S,
+            )
+        self._free_bytes -= n_bytes
+
+
+@dataclass(slots=True, eq=False)
+class Upload:
+    """One request's body, as much of it as has arrived."""
+
+    memory: UploadMemory
+    n_bytes: int = 0
+
+    def take(self, n_bytes: int) -> None:
+        """Count what has arrived. Raises as ``UploadMemory.take``."""
+        self.memory.take(n_bytes)
+        self.n_bytes += n_bytes
 
 
 def _too_large(limit_bytes: int) -> ProtocolError:
@@ -44,33 +94,36 @@ class _LimitedParser(MultiPartParser):
 
 
 async def _limited(
-    request: Request, max_bytes: int, envelope_bytes: int = 0
+    request: Request, upload: Upload, max_bytes: int, envelope_bytes: int = 0
 ) -> AsyncGenerator[bytes, None]:
     """The body's chunks, of at most ``max_bytes`` and what surrounds them.
 
     Raises:
         ProtocolError: ``too_large``, at once where the client declares the size, else as soon as
             the limit is crossed.
+        RefusedError: ``overloaded``.
     """
     limit_bytes = max_bytes + envelope_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
         raise _too_large(max_bytes)
-    n_bytes = 0
     async for chunk in request.stream():
-        n_bytes += len(chunk)
-        if n_bytes > limit_bytes:
+        upload.take(len(chunk))
+        if upload.n_bytes > limit_bytes:
             raise _too_large(max_bytes)
         yield chunk
 
 
-async def read_form(request: Request, model: type[ModelT], max_file_bytes: int) -> ModelT:
+async def read_form(
+    request: Request, model: type[ModelT], max_file_bytes: int, upload: Upload
+) -> ModelT:
     """The form, multipart or urlencoded, as ``model``; its file part as bytes.
 
     Raises:
         ProtocolError: ``too_large``, or ``bad_request`` saying which field is wrong.
+        RefusedError: ``overloaded``.
     """
-    body = _limited(request, max_file_bytes, _ENVELOPE_BYTES)
+    body = _limited(request, upload, max_file_bytes, _ENVELOPE_BYTES)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "multipart/form-data":
@@ -97,13 +150,15 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-async def read_json(request: Request, model: type[ModelT]) -> ModelT:
+async def read_json(request: Request, model: type[ModelT], memory: UploadMemory) -> ModelT:
     """The JSON body as ``model``.
 
     Raises:
         ProtocolError: ``too_large``, or ``bad_request`` saying what is wrong.
+        RefusedError: ``overloaded``.
     """
-    body = b"".join([chunk async for chunk in _limited(request, MAX_FIELD_BYTES)])
+    with memory.one() as upload:
+        body = b"".join([chunk async for chunk in _limited(request, upload, MAX_FIELD_BYTES)])
     return validated(model, parse_json(body, "the body"))
 
 

@@ -2,13 +2,13 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
 from deployments.types import AvatarCapabilities, AvatarCard, Transcript, Voice, Word
-from graph.events import Timings, VideoFragment
+from graph.events import QueueUpdated, Timings, VideoFragment
 from web.store import Session, Turn
 
 KEEP_ALIVE = b": still here\n\n"
@@ -26,10 +26,21 @@ def timings_json(timings: Timings) -> dict[str, Any]:
     """Milliseconds and seconds to a thousandth; ``null`` where a stage had no part."""
     values = asdict(timings)
     del values["av_skew_ms"]  # for the metrics only
-    values["ladder"] = [dict(step) for step in values["ladder"]]
+    values["ladder"] = [_rounded(step) for step in values["ladder"]]
+    return _rounded(values)
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: round(value, 3) if isinstance(value, float) else value
         for name, value in values.items()
+    }
+
+
+def queue_json(place: QueueUpdated) -> dict[str, Any]:
+    return {
+        "position": place.position,
+        "predicted_wait_s": round(place.predicted_wait_s, 3),
     }
 
 
@@ -44,6 +55,7 @@ def fragment_json(fragment: VideoFragment) -> dict[str, Any]:
 
 
 def turn_json(turn: Turn) -> dict[str, Any]:
+    """The turn. ``is_shortened`` tells that ``response_text``, not the deltas, is what was said."""
     return {
         "turn_id": turn.turn_id,
         "session_id": turn.session_id,
@@ -53,6 +65,7 @@ def turn_json(turn: Turn) -> dict[str, Any]:
         "video_url": f"/api/v1/turns/{turn.turn_id}/video" if turn.has_video else None,
         "timings": dict(turn.timings),
         "engines": dict(turn.engines),
+        **({"is_shortened": True} if turn.is_shortened else {}),
     }
 
 

@@ -1,7 +1,5 @@
 """A turn: voice in, talking video out."""
 
-from functools import partial
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +13,9 @@ from web.turns import PlannedTurn
 from web.uploads import read_form
 
 _EVENTS = (
-    "`transcript`, `reply` deltas and `video` fragments as they come, then `done` (the turn) or "
-    "`error` (a problem)"
+    "`queue` (its place and the wait in seconds) while the turn waits for room, then `transcript`, "
+    "`reply` deltas and `video` fragments as they come, then `done` (the turn) or `error` (a "
+    "problem, with `retry_after_s` where the status would come with Retry-After)"
 )
 
 ALL_STAGES = ("asr", "llm", "tts", "avatar")
@@ -29,14 +28,12 @@ def routes(context: Context) -> APIRouter:
 
     async def planned(request: Request, *, waits_for_all: bool) -> PlannedTurn:
         await context.readiness.require(ALL_STAGES)
-        form = await read_form(request, ConversationForm, services.settings.max_audio_bytes)
-        plan = await plan_conversation(
-            form,
-            context,
-            services.now(),
-            partial(context.admission.admit, request),
-            waits_for_all=waits_for_all,
-        )
+        limit = services.settings.max_audio_bytes
+        with context.uploads.one() as upload:
+            form = await read_form(request, ConversationForm, limit, upload)
+            plan = await plan_conversation(
+                form, context, services.now(), waits_for_all=waits_for_all
+            )
         announce(request, plan.headers)
         return plan
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,12 +14,11 @@ from graph.sentences import sentences
 from web.answers import as_video
 from web.chat import as_chat_events, as_chat_json, plan_chat
 from web.forms import AnimateForm, ChatBody, GenerateBody, SpeakBody, TranscribeForm
-from web.listening import hear
+from web.listening import Heard, hear
 from web.media_out import MEDIA_TYPES, encoder
 from web.openapi import documented, json_answer, sse_answer, video_answer
 from web.planning import (
     ASSUMED_LANGUAGE,
-    Admit,
     announce,
     check_text,
     plan_animation,
@@ -40,7 +38,7 @@ def routes(context: Context) -> APIRouter:
     """``transcribe``, ``chat``, ``speak``, ``animate`` and ``generate``."""
     router = APIRouter(prefix="/api/v1", tags=["stages"])
     services = context.services
-    admit = context.admission.admit
+    uploads = context.uploads
     limit = services.settings.max_audio_bytes
 
     @router.post(
@@ -50,8 +48,11 @@ def routes(context: Context) -> APIRouter:
     )
     async def transcribe(request: Request) -> Response:
         await context.readiness.require(("asr",))
-        form = await read_form(request, TranscribeForm, limit)
-        return await _transcribe(form, context, partial(admit, request))
+        with uploads.one() as upload:
+            form = await read_form(request, TranscribeForm, limit, upload)
+            language = await _speech_language(form, context)
+            heard = await hear(form.audio, services)
+        return await _transcribed(heard, language, context)
 
     @router.post(
         "/chat",
@@ -60,9 +61,8 @@ def routes(context: Context) -> APIRouter:
     )
     async def chat(request: Request) -> Response:
         await context.readiness.require(("llm",))
-        body = await read_json(request, ChatBody)
+        body = await read_json(request, ChatBody, uploads)
         plan = await plan_chat(body, context, services.now())
-        admit(request)
         announce(request, plan.headers)
         if accepts(request, "text/event-stream"):
             return as_chat_events(plan, services, str(request.state.request_id))
@@ -75,12 +75,11 @@ def routes(context: Context) -> APIRouter:
     )
     async def speak(request: Request) -> Response:
         await context.readiness.require(("tts",))
-        body = await read_json(request, SpeakBody)
+        body = await read_json(request, SpeakBody, uploads)
         check_text(body.text, context)
         languages = (await context.catalogue.tts()).languages
         language = await text_language(body.language, body.text, {"tts": languages})
         await context.catalogue.check_voice(body.voice, language)
-        admit(request)
         return LiveResponse(lambda: _spoken(body, language, context), MEDIA_TYPES[body.format])
 
     @router.post(
@@ -90,8 +89,9 @@ def routes(context: Context) -> APIRouter:
     )
     async def animate(request: Request) -> Response:
         await context.readiness.require(("avatar",))
-        form = await read_form(request, AnimateForm, limit)
-        plan = await plan_animation(form, context, services.now(), partial(admit, request))
+        with uploads.one() as upload:
+            form = await read_form(request, AnimateForm, limit, upload)
+            plan = await plan_animation(form, context, services.now())
         return as_video(plan, services)
 
     @router.post(
@@ -101,22 +101,24 @@ def routes(context: Context) -> APIRouter:
     )
     async def generate(request: Request) -> Response:
         await context.readiness.require(("tts", "avatar"))
-        body = await read_json(request, GenerateBody)
-        plan = await plan_narration(body, context, services.now(), partial(admit, request))
+        body = await read_json(request, GenerateBody, uploads)
+        plan = await plan_narration(body, context, services.now())
         return as_video(plan, services)
 
     return router
 
 
-async def _transcribe(form: TranscribeForm, context: Context, admit: Admit) -> Response:
-    services = context.services
+async def _speech_language(form: TranscribeForm, context: Context) -> str | None:
     asr = await context.catalogue.asr()
-    language = None if asr.detects_language else ASSUMED_LANGUAGE
-    if form.language is not None:
-        language = normalise(form.language)
-        require(language, asr.languages, "asr")
-    admit()
-    heard = await hear(form.audio, services)
+    if form.language is None:
+        return None if asr.detects_language else ASSUMED_LANGUAGE
+    language = normalise(form.language)
+    require(language, asr.languages, "asr")
+    return language
+
+
+async def _transcribed(heard: Heard, language: str | None, context: Context) -> Response:
+    services = context.services
     started_s = services.now()
     transcript = await services.stages.asr.transcribe(heard.audio, language)
     asr_ms = (services.now() - started_s) * 1000
