@@ -22,6 +22,8 @@ class StageConfig(Settings):
     first_output_timeout_s: float = Field(default=10.0, gt=0)
     stall_timeout_s: float = Field(default=5.0, gt=0)  # between two outputs of one stream
     n_attempts: int = Field(default=2, ge=1)
+    # Without output for so long, a second attempt begins beside the first; None: never.
+    hedge_after_s: float | None = Field(default=None, gt=0)
     hang_timeout_s: float = Field(default=30.0, gt=0)  # of one engine step; then a new replica
 
 
@@ -54,4 +56,6 @@ class EncoderConfig(Settings):
 
 class AvatarConfig(StageConfig):
     engine: str = "warp2d"
+    n_attempts: int = Field(default=3, ge=1)
+    hedge_after_s: float | None = Field(default=0.5, gt=0)
     encoder: EncoderConfig = EncoderConfig()

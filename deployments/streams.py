@@ -185,19 +185,24 @@ class Reader(Generic[T]):
         self._stream = stream
         self._pending: asyncio.Task[T | None] | None = None
 
+    def start(self) -> "asyncio.Task[T | None]":
+        """Begin to wait for the next item, so that its source is at work before anybody asks."""
+        if self._pending is None:
+            self._pending = asyncio.create_task(self._take())
+        return self._pending
+
     async def next(self, patience_s: float | None = None) -> T | None:
         """The next item, or ``None`` at the end.
 
         Raises:
             TimeoutError: nothing came in time; the next call goes on waiting for the same item.
         """
-        if self._pending is None:
-            self._pending = asyncio.create_task(self._take())
-        done, _ = await asyncio.wait({self._pending}, timeout=patience_s)
+        pending = self.start()
+        done, _ = await asyncio.wait({pending}, timeout=patience_s)
         if not done:
             raise TimeoutError
-        finished, self._pending = self._pending, None
-        return finished.result()
+        self._pending = None
+        return pending.result()
 
     async def aclose(self) -> None:
         """Stop the stream, whatever it is at."""

@@ -1,19 +1,21 @@
 """A turn's speech becomes one video: gathered, cut into stretches, drawn, muxed, paced."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from pydantic import Field
 
 from deployments.config import Settings
-from deployments.errors import EngineRuntimeError
-from deployments.streams import Reader, prefetch
-from deployments.types import SpeechChunk, VideoPackets
-from graph.events import VideoFragment
+from deployments.errors import StageError
+from deployments.streams import Reader
+from deployments.types import SpeechChunk, Stretch, VideoPackets
+from graph.drawing import Drawing
+from graph.events import LadderStep, Progress, VideoFragment
+from graph.ladder import Ladder, LadderSettings
 from graph.mux import END_BOX, FragmentedMp4
 from graph.stages import AvatarStage
+from graph.standin import StandIn, StandIns
 from graph.timeline import Timeline
 from graph.timing import Playback, TurnClock
 
@@ -30,10 +32,14 @@ class TurnSettings(Settings):
     # face goes on in silence, a few frames at a time.
     gap_margin_s: float = Field(default=0.4, gt=0)
     gap_frames: int = Field(default=5, ge=1)
+    ladder: LadderSettings = LadderSettings()
+    # Of drawing, in a row, after which a caller who waits for the whole is told that it failed.
+    # A viewer who watches gets the voice in any case.
+    n_failures: int = Field(default=3, ge=1)
 
 
 _MIN_PATIENCE_S = 0.02
-"""Speech that was read ahead needs a few turns of the event loop to be handed over."""
+"""What was read ahead needs a few turns of the event loop to be handed over."""
 
 
 class Face:
@@ -42,6 +48,7 @@ class Face:
     def __init__(
         self,
         avatar: AvatarStage,
+        stand_ins: StandIns | None,
         timeline: Timeline,
         feed: Reader[SpeechChunk],
         mp4: FragmentedMp4,
@@ -49,51 +56,56 @@ class Face:
         look_ahead_s: float | None,
         settings: TurnSettings,
         emit: Callable[[VideoFragment], Awaitable[None]],
+        on_progress: Callable[[Progress], None],
     ) -> None:
         self.avatar, self.timeline, self.feed, self.mp4 = avatar, timeline, feed, mp4
+        self.stand_ins = stand_ins
         self.clock, self.look_ahead_s, self.settings = clock, look_ahead_s, settings
-        self.emit = emit
+        self.emit, self.on_progress = emit, on_progress
         self.playback = Playback(clock.now)
-        self.state: bytes | None = None
-        self.n_emitted = 0
+        self.fps = timeline.plan.fps
+        self._ladder = Ladder(settings.ladder, self.fps)
+        self._n_emitted = 0
+
+    @property
+    def ladder(self) -> tuple[LadderStep, ...]:
+        """Where the face was reduced so far."""
+        return self._ladder.steps
 
     async def play(self) -> None:
         """Emit the whole video, its closing box included.
 
         The next stretch is ordered as soon as this one's first packet brings the motion state, so
         that two replicas draw for one turn.
+
+        Raises:
+            StageError: drawing failed before anything could stand in for it.
         """
-        following = asyncio.create_task(self._begin())
+        following = asyncio.create_task(self._order(None))
         try:
             while (drawing := await following) is not None:
-                following = asyncio.create_task(self._begin())
-                async with aclosing(drawing.rest):
-                    await self._write(drawing.first)
-                    async for packets in drawing.rest:
-                        await self._write(packets)
+                following = asyncio.create_task(self._order(drawing))
+                async with drawing:
+                    await self._show(drawing)
         finally:
             await _abandon(following)
         await self._emit(END_BOX, is_last=True)
 
-    async def _begin(self) -> "_Drawing | None":
-        """The next stretch in progress, or ``None`` when all is cut."""
+    # Ordering: what is drawn next, and when.
+
+    async def _order(self, before: Drawing | None) -> Drawing | None:
+        """The next stretch, being drawn, or ``None`` when all is cut."""
+        state = None if before is None else await before.state()
         if self.timeline.is_cut_up:
             return None
         await self._gather()
         await self._keep_look_ahead()
-        stretch = self.timeline.cut(self.state, max(0.0, self._ahead_s()))
+        stretch = self.timeline.cut(state, max(0.0, self._ahead_s()))
         self.clock.mark("avatar_start")
-        rest = prefetch(self.avatar.render(stretch), self.settings.n_packets_ahead)
-        try:
-            first = await anext(rest, None)
-        except BaseException:
-            await rest.aclose()
-            raise
-        if first is None:
-            raise EngineRuntimeError("the avatar stage drew nothing", stage="avatar")
-        self.clock.mark("avatar_first_frame")
-        self.state = first.motion_state
-        return _Drawing(first, rest)
+        return self._draw(replace(stretch, frame_step=self._ladder.frame_step))
+
+    def _draw(self, stretch: Stretch) -> Drawing:
+        return Drawing(self.avatar, stretch, self.settings.n_packets_ahead)
 
     async def _gather(self) -> None:
         """Take speech until a stretch can be cut, or the viewer would run out of picture."""
@@ -122,22 +134,92 @@ class Face:
         return self.playback.has_started and self._ahead_s() <= self.settings.gap_margin_s
 
     def _ahead_s(self) -> float:
-        cut_s = self.timeline.n_frames_cut / self.timeline.plan.fps
-        return cut_s - self.playback.position_s
+        return self._due_in_s(self.timeline.n_frames_cut)
+
+    def _due_in_s(self, frame: int) -> float:
+        return frame / self.fps - self.playback.position_s
 
     async def _keep_look_ahead(self) -> None:
         if self.look_ahead_s is not None and self._ahead_s() > self.look_ahead_s:
             await asyncio.sleep(self._ahead_s() - self.look_ahead_s)
+
+    # Showing: each frame in time, drawn if it can be.
+
+    async def _show(self, drawing: Drawing) -> None:
+        """Send every frame of the stretch; where drawing is late or fails, something stands in."""
+        frame, end = drawing.first_frame, drawing.end_frame
+        while frame < end:
+            stand_in = self._stand_in()
+            try:
+                packets = await self._drawn(drawing, frame, is_urgent=stand_in is not None)
+            except (TimeoutError, StageError) as error:
+                if stand_in is None or not self._may_go_on(error):
+                    raise
+                packets = self._stand_in_for(drawing, frame, stand_in)
+            await self._write(packets)
+            frame += packets.n_frames
+
+    async def _drawn(self, drawing: Drawing, frame: int, *, is_urgent: bool) -> VideoPackets:
+        """The next packet; when it is urgent, only as long as the viewer can wait."""
+        asked_s = self.clock.now()
+        packets = await drawing.next(self._drawing_patience_s(frame) if is_urgent else None)
+        self.clock.mark("avatar_first_frame")
+        if self._is_watched:
+            # What was there already did not cause the delay that there may be: a slow reader did.
+            is_late = self.clock.now() - asked_s > _MIN_PATIENCE_S
+            slack_s = self._due_in_s(frame)
+            self._ladder.drawn(frame, packets.n_frames, drawing.frame_step, slack_s, is_late)
+        return packets
+
+    def _stand_in_for(self, drawing: Drawing, frame: int, stand_in: StandIn) -> VideoPackets:
+        """What is shown from ``frame`` on, while the rest of the stretch is ordered anew."""
+        level, n_frames = self._ladder.missed(frame, drawing.end_frame - frame)
+        packets = stand_in.packets(level, frame, n_frames)
+        next_frame = frame + packets.n_frames
+        drawing.restart(next_frame, self._ladder.frame_step, self._due_in_s(next_frame))
+        return packets
+
+    def _may_go_on(self, error: Exception) -> bool:
+        """Whether something may stand in: always for a viewer who watches, unless it is our bug;
+        for one who waits for the whole, not in place of all of it."""
+        if isinstance(error, StageError) and not error.retryable:
+            return False
+        return self._is_watched or self._ladder.n_missed < self.settings.n_failures - 1
+
+    def _stand_in(self) -> StandIn | None:
+        return None if self.stand_ins is None else self.stand_ins.of(self.timeline.avatar_id)
+
+    @property
+    def _is_watched(self) -> bool:
+        """Whether somebody watches while it is made."""
+        return self.look_ahead_s is not None
+
+    def _drawing_patience_s(self, frame: int) -> float | None:
+        ladder = self.settings.ladder
+        if not self._is_watched:
+            return None
+        if not self.playback.has_started:
+            return ladder.start_patience_s
+        return max(_MIN_PATIENCE_S, self._due_in_s(frame) + ladder.grace_s)
+
+    # Writing: one file, sound beside the picture.
 
     async def _write(self, packets: VideoPackets) -> None:
         end_frame = packets.first_frame + packets.n_frames
         is_last = self.timeline.is_cut_up and end_frame == self.timeline.n_frames_cut
         self._lay_sound(self.timeline.sample_at(end_frame))
         for data in self.mp4.write(packets, is_last=is_last):
-            if self.n_emitted == 1:
+            if self._n_emitted == 1:
                 self.playback.start()
                 self.clock.mark("first_fragment")
             await self._emit(data)
+        self.playback.hold(end_frame / self.fps)  # nobody has played what was not sent
+        self._tell_progress(end_frame)
+
+    def _tell_progress(self, end_frame: int) -> None:
+        timeline = self.timeline
+        sent_s, ahead_s = end_frame / self.fps, self._due_in_s(end_frame)
+        self.on_progress(Progress(timeline.speech_s, sent_s, ahead_s, timeline.has_ended))
 
     def _lay_sound(self, end: int) -> None:
         """Give the encoder what belongs beside the picture up to sample ``end``, and a bit more."""
@@ -152,22 +234,14 @@ class Face:
             sound.finish(whole)
 
     async def _emit(self, data: bytes, *, is_last: bool = False) -> None:
-        mime = self.mp4.mime if self.n_emitted == 0 else None
-        event = VideoFragment(self.n_emitted, data, mime, is_last)
-        self.n_emitted += 1
+        mime = self.mp4.mime if self._n_emitted == 0 else None
+        event = VideoFragment(self._n_emitted, data, mime, is_last)
+        self._n_emitted += 1
         await self.emit(event)
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawing:
-    """A stretch in progress: its first packets, which brought the state, and the rest."""
-
-    first: VideoPackets
-    rest: AsyncGenerator[VideoPackets, None]
-
-
-async def _abandon(drawing: "asyncio.Task[_Drawing | None]") -> None:
-    drawing.cancel()
-    (left,) = await asyncio.gather(drawing, return_exceptions=True)
-    if isinstance(left, _Drawing):
-        await left.rest.aclose()
+async def _abandon(ordering: "asyncio.Task[Drawing | None]") -> None:
+    ordering.cancel()
+    (left,) = await asyncio.gather(ordering, return_exceptions=True)
+    if isinstance(left, Drawing):
+        await left.aclose()

@@ -2,7 +2,8 @@
 
 ASR, TTS and avatar calls are repeatable, because seed and state travel in the call: what was
 already delivered is dropped from the repetition. An LLM call is repeated only before its first
-delta. Each output has a deadline, since a replica that hangs raises nothing.
+delta. Each output has a deadline, since a replica that hangs raises nothing; where the profile
+says so, a second attempt begins long before it.
 """
 
 import asyncio
@@ -28,7 +29,9 @@ from deployments.types import (
     TtsCapabilities,
     VideoPackets,
 )
+from graph.race import RacePolicy, raced
 from graph.stages import AsrStage, AvatarStage, LlmStage, Stages, TtsStage
+from graph.standin import StandIns
 
 T = TypeVar("T")
 
@@ -36,12 +39,15 @@ T = TypeVar("T")
 def with_repeats(
     stages: Stages, asr: StageConfig, llm: StageConfig, tts: StageConfig, avatar: StageConfig
 ) -> Stages:
-    """The same stages, with deadlines and repetitions as their settings say."""
+    """The same stages, with deadlines and repetitions as their settings say; and what stands in
+    where drawing is late all the same."""
+    repeating = RepeatingAvatar(stages.avatar, avatar)
     return Stages(
         asr=RepeatingAsr(stages.asr, asr),
         llm=RepeatingLlm(stages.llm, llm),
         tts=RepeatingTts(stages.tts, tts),
-        avatar=RepeatingAvatar(stages.avatar, avatar),
+        avatar=repeating,
+        stand_ins=StandIns(repeating),
     )
 
 
@@ -71,7 +77,7 @@ class RepeatingLlm:
         def attempt(_: int) -> AsyncGenerator[str, None]:
             return self._stage.reply(messages, language)
 
-        stream = _repeated("llm", self._config, attempt, len, resumes=False)
+        stream = raced(_policy("llm", self._config), attempt, len, resumes=False)
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta
@@ -95,7 +101,8 @@ class RepeatingTts:
         def n_samples_of(chunk: SpeechChunk) -> int:
             return len(chunk.audio.samples)
 
-        async with aclosing(_repeated("tts", self._config, attempt, n_samples_of)) as chunks:
+        stream = raced(_policy("tts", self._config), attempt, n_samples_of)
+        async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -123,9 +130,32 @@ class RepeatingAvatar:
         def n_frames_of(packets: VideoPackets) -> int:
             return packets.n_frames
 
-        async with aclosing(_repeated("avatar", self._config, attempt, n_frames_of)) as packets:
+        policy = _policy("avatar", self._config, stretch.needed_in_s)
+        async with aclosing(raced(policy, attempt, n_frames_of)) as packets:
             async for part in packets:
                 yield part
+
+
+_SPARE_S = 1.0
+"""What a repetition may take; so long before its viewer needs it, a stalled stretch is hedged."""
+
+_LONGEST_HEDGE = 4
+"""However far ahead a stretch is, a stall is not watched for longer than so many times the least
+patience: the turn behind it stands still meanwhile."""
+
+
+def _policy(stage: str, config: StageConfig, needed_in_s: float = 0.0) -> RacePolicy:
+    hedge_after_s = config.hedge_after_s
+    if hedge_after_s is not None:
+        longest_s = _LONGEST_HEDGE * hedge_after_s
+        hedge_after_s = min(max(needed_in_s - _SPARE_S, hedge_after_s), longest_s)
+    return RacePolicy(
+        stage,
+        config.n_attempts,
+        config.first_output_timeout_s,
+        config.stall_timeout_s,
+        hedge_after_s,
+    )
 
 
 async def _answer(stage: str, config: StageConfig, call: Callable[[], Awaitable[T]]) -> T:
@@ -136,43 +166,6 @@ async def _answer(stage: str, config: StageConfig, call: Callable[[], Awaitable[
             if not (error.retryable and attempts_left):
                 raise
     raise AssertionError("n_attempts is at least 1")
-
-
-async def _repeated(
-    stage: str,
-    config: StageConfig,
-    attempt: Callable[[int], AsyncGenerator[T, None]],
-    size_of: Callable[[T], int],
-    *,
-    resumes: bool = True,
-) -> AsyncGenerator[T, None]:
-    """``attempt(n)`` continues after n delivered units, where the stage ``resumes`` at all."""
-    delivered = 0
-    for attempts_left in reversed(range(config.n_attempts)):
-        try:
-            async with aclosing(_timed(stage, config, attempt(delivered))) as items:
-                async for item in items:
-                    delivered += size_of(item)
-                    yield item
-            return
-        except StageError as error:
-            is_hopeless = delivered > 0 and not resumes
-            if is_hopeless or not (error.retryable and attempts_left):
-                raise
-
-
-async def _timed(
-    stage: str, config: StageConfig, stream: AsyncGenerator[T, None]
-) -> AsyncGenerator[T, None]:
-    limit_s = config.first_output_timeout_s
-    async with aclosing(stream):
-        while True:
-            try:
-                item = await _in_time(stage, limit_s, anext(stream))
-            except StopAsyncIteration:
-                return
-            yield item
-            limit_s = config.stall_timeout_s
 
 
 async def _in_time(stage: str, limit_s: float, work: Awaitable[T]) -> T:

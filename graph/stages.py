@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deployments.types import (
     AsrCapabilities,
@@ -19,6 +19,9 @@ from deployments.types import (
     TtsCapabilities,
     VideoPackets,
 )
+
+if TYPE_CHECKING:
+    from graph.standin import StandIns
 
 
 class AsrStage(Protocol):
@@ -57,9 +60,10 @@ class AvatarStage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The four stages on the way of a turn."""
+    """The four stages on the way of a turn, and what is shown where drawing comes too late."""
 
     asr: AsrStage
     llm: LlmStage
     tts: TtsStage
     avatar: AvatarStage
+    stand_ins: "StandIns | None" = None

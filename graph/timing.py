@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from graph.events import Timings
+from graph.events import LadderStep, Timings
 
 Now = Callable[[], float]
 """Monotonic seconds, as ``time.monotonic`` or a test's virtual clock counts them."""
@@ -25,7 +25,9 @@ class TurnClock:
     def remark(self, name: str) -> None:
         self._marks[name] = self.now()
 
-    def timings(self, audio_s: float, av_skew_ms: float) -> Timings:
+    def timings(
+        self, audio_s: float, av_skew_ms: float, ladder: tuple[LadderStep, ...] = ()
+    ) -> Timings:
         """All figures, the turn ending now."""
         self.remark("turn_end")
         turn_ms = self._since_request("turn_end")
@@ -42,6 +44,7 @@ class TurnClock:
             audio_s=audio_s,
             av_skew_ms=av_skew_ms,
             rtf=turn_ms / 1000 / audio_s if turn_ms is not None and audio_s > 0 else None,
+            ladder=ladder,
         )
 
     def _between(self, start: str, end: str) -> float | None:
@@ -66,6 +69,11 @@ class Playback:
         """The first fragment left; later calls change nothing."""
         if self._started_at_s is None:
             self._started_at_s = self.now()
+
+    def hold(self, sent_s: float) -> None:
+        """Nothing after ``sent_s`` of the media has left: a viewer further on stands still."""
+        if self._started_at_s is not None:
+            self._started_at_s = max(self._started_at_s, self.now() - sent_s)
 
     @property
     def has_started(self) -> bool:

@@ -232,11 +232,19 @@ class _Turn:
         self.timeline = timeline
         width_px, height_px = self.frame_size
         self.mp4 = FragmentedMp4(width_px, height_px, timeline.sample_rate_hz)
-        look_ahead_s = self.request.look_ahead_s
-        avatar = self.stages.avatar
-        return Face(
-            avatar, timeline, feed, self.mp4, self.clock, look_ahead_s, self.settings, self.emit
+        self.face = Face(
+            self.stages.avatar,
+            self.stages.stand_ins,
+            timeline,
+            feed,
+            self.mp4,
+            self.clock,
+            self.request.look_ahead_s,
+            self.settings,
+            self.emit,
+            self.request.on_progress,
         )
+        return self.face
 
     async def _timeline(self, first: SpeechChunk) -> Timeline:
         avatar = await self.stages.avatar.describe()
@@ -261,7 +269,9 @@ class _Turn:
                 user_text=self.user_text,
                 response_text="".join(self.spoken_text).strip(),
                 language=self.language,
-                timings=self.clock.timings(self.timeline.speech_s, self.mp4.av_skew_ms),
+                timings=self.clock.timings(
+                    self.timeline.speech_s, self.mp4.av_skew_ms, self.face.ladder
+                ),
                 engines=engines,
                 is_shortened=self.is_shortened,
             )
