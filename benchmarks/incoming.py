@@ -12,23 +12,49 @@ class AnswerError(Exception):
 class BoxReader:
     """The top-level boxes of an MP4 that arrives in pieces.
 
+    The media itself (``mdat``) is counted and not kept: it is nearly all of the bytes, and nobody
+    here looks into it. So a reader costs the same however much is sent.
+
     Source: ISO/IEC 14496-12 section 4.2; 32-bit sizes only, as our fragments have.
     """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._n_to_skip = 0
 
     def push(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        """The boxes that became complete, as (type, content)."""
-        self._rest += data
-        while len(self._rest) >= 8:
-            size = int.from_bytes(self._rest[:4], "big")
-            if size < 8:
-                raise AnswerError(f"not an MP4 box: size {size}")
-            if len(self._rest) < size:
+        """The boxes that became complete, as (type, content); that of ``mdat`` is empty."""
+        view = memoryview(data)
+        while True:
+            if self._n_to_skip:
+                n_skipped = min(self._n_to_skip, len(view))
+                self._n_to_skip -= n_skipped
+                view = view[n_skipped:]
+                if self._n_to_skip:
+                    return
+                yield "mdat", b""
+            size, name = self._header(view)
+            if name == "mdat":
+                self._n_to_skip = size - len(self._rest)
+                self._rest = b""
+                continue
+            n_missing = size - len(self._rest)
+            if not size or len(view) < n_missing:
+                self._rest += view
                 return
-            box, self._rest = self._rest[:size], self._rest[size:]
-            yield box[4:8].decode("latin-1"), box[8:]
+            box, view = self._rest + view[:n_missing], view[n_missing:]
+            self._rest = b""
+            yield name, box[8:]
+
+    def _header(self, view: memoryview) -> tuple[int, str]:
+        """Size and type of the box that begins here; ``(0, "")`` while they are not there."""
+        header = self._rest[:8] + view[: max(0, 8 - len(self._rest))]
+        if len(header) < 8:
+            return 0, ""
+        size = int.from_bytes(header[:4], "big")
+        if size < 8:
+            raise AnswerError(f"not an MP4 box: size {size}")
+        return size, header[4:8].decode("latin-1")
 
 
 def has_sound(moof: bytes) -> bool:

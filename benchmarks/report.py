@@ -18,16 +18,22 @@ class Spread:
 
     p50: float
     p95: float
+    p99: float
     n: int
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
         """Percentiles with linear interpolation; ``values`` is not empty."""
-        p50, p95 = np.percentile(values, (50, 95))
-        return cls(float(p50), float(p95), len(values))
+        p50, p95, p99 = np.percentile(values, (50, 95, 99))
+        return cls(float(p50), float(p95), float(p99), len(values))
 
     def json(self, digits: int = 4) -> dict[str, float]:
-        return {"p50": round(self.p50, digits), "p95": round(self.p95, digits), "n": self.n}
+        return {
+            "p50": round(self.p50, digits),
+            "p95": round(self.p95, digits),
+            "p99": round(self.p99, digits),
+            "n": self.n,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ def test_long_sentences_weigh_more_in_the_word_error_rate() -> None:
 
 
 def test_a_spread_is_the_middle_and_the_slow_end() -> None:
-    assert Spread.of([float(n) for n in range(101)]) == Spread(50.0, 95.0, 101)
-    assert Spread.of([7.0]) == Spread(7.0, 7.0, 1)
+    assert Spread.of([float(n) for n in range(101)]) == Spread(50.0, 95.0, 99.0, 101)
+    assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0, 1)
 
 
 def test_a_table_lines_up_numbers_on_the_right_and_words_on_the_left() -> None:
@@ -357,7 +357,7 @@ def test_memory_is_not_claimed_for_a_server_somebody_else_started(measured: Meas
 
 def test_the_result_is_json(measured: Measured, capsys: pytest.CaptureFixture[str]) -> None:
     result: dict[str, Any] = json.loads(json.dumps(show_all(measured, verdicts_of(measured))))
-    assert result["serve_cost_ms"] == {"p50": 125.0, "p95": 125.0, "n": 1}
+    assert result["serve_cost_ms"] == {"p50": 125.0, "p95": 125.0, "p99": 125.0, "n": 1}
     assert result["stories"] == [{"audio_s": 25.0, "turn_s": 5.0, "rtf": 0.2}]
     assert (result["memory_at_start_gb"], result["memory_gb"]) == (2.6, 2.0)
     assert "Against the targets" in capsys.readouterr().out
