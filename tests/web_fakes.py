@@ -248,6 +248,7 @@ class ScriptedGate:
     """Lets everybody in, until it is shut: then whoever enters meets what the test tells."""
 
     script: asyncio.Queue[QueueUpdated | TurnRefusedError | None] | None = None
+    is_awaited: asyncio.Event = field(default_factory=asyncio.Event)  # somebody met all of it
     waiting: list[str] = field(default_factory=list)  # turn ids, as are all of these
     inside: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -267,13 +268,20 @@ class ScriptedGate:
     async def enter(self, turn_id: str) -> AsyncGenerator[QueueUpdated, None]:
         self.waiting.append(turn_id)
         try:
-            while self.script is not None and (told := await self.script.get()) is not None:
+            while (told := await self._next()) is not None:
                 if isinstance(told, TurnRefusedError):
                     raise told
                 yield told
             self.inside.append(turn_id)
         finally:
             self.waiting.remove(turn_id)
+
+    async def _next(self) -> QueueUpdated | TurnRefusedError | None:
+        if self.script is None:
+            return None
+        if self.script.empty():
+            self.is_awaited.set()
+        return await self.script.get()
 
     def progressed(self, turn_id: str, progress: Progress) -> None:
         self.progress.append((turn_id, progress))
@@ -299,6 +307,7 @@ class World:
     """An application around fake stages, and what a test looks at afterwards."""
 
     app: FastAPI
+    services: Services
     switches: Switches
     store: SqliteStore
     data_dir: Path
@@ -363,6 +372,7 @@ def make_world(
     app = create_app(services) if page is None else create_app(services, page)
     return World(
         app=app,
+        services=services,
         switches=switches,
         store=store,
         data_dir=data_dir,
