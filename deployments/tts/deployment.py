@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from deployments.config import TtsConfig
 from deployments.registry import load_engine
-from deployments.streams import EngineThread, from_engine
+from deployments.streams import EngineThread, from_engine, timed
 from deployments.tts.engine import TtsEngine
-from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities
+from deployments.types import Effort, ReplySentence, SpeechChunk, TtsCapabilities
 
 
 class Tts:
@@ -30,7 +31,8 @@ class Tts:
         self, sentence: ReplySentence, language: str, voice: str | None
     ) -> AsyncGenerator[SpeechChunk, None]:
         """The sentence's speech; see ``TtsEngine.speak``."""
-        speech = self._engine.speak(sentence, language, voice)
+        speech = timed(self._engine.speak(sentence, language, voice))
         async with aclosing(from_engine(speech, self._thread)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+            async for chunk, busy_s in chunks:
+                effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
+                yield replace(chunk, effort=effort)

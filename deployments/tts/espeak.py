@@ -3,9 +3,7 @@
 Library and voice data: the ``espeakng-loader`` package (espeak-ng is GPL-3).
 """
 
-import queue
 import re
-import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,9 +12,10 @@ from typing import NamedTuple
 from pydantic import Field
 
 from deployments.config import Settings as BaseSettings
-from deployments.errors import EngineInputError, EngineRuntimeError
-from deployments.tts.blocks import BlockCutter, Cut, Piece
-from deployments.tts.espeak_library import SAMPLE_RATE_HZ, EspeakLibrary, Utterance
+from deployments.errors import EngineInputError
+from deployments.tts.blocks import BlockCutter, Cut
+from deployments.tts.espeak_library import SAMPLE_RATE_HZ, Utterance
+from deployments.tts.espeak_process import EspeakProcess
 from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities, Voice
 
 
@@ -43,7 +42,7 @@ _VARIANTS = (
 
 
 class EspeakTts:
-    """The espeak-ng engine; safe to step from several threads, which take turns.
+    """The espeak-ng engine; safe to step from several threads.
 
     Phonemes are IPA without stress, tone and language marks; a diphthong or affricate is one
     phoneme, an empty one a pause. A phoneme belongs to the block in which it starts and may end in
@@ -70,7 +69,7 @@ class EspeakTts:
     def __init__(self, settings: "EspeakTts.Settings") -> None:
         self._settings = settings
         self._cut = Cut(SAMPLE_RATE_HZ, settings.lead_s, settings.pause_s, settings.block_s)
-        self._library = EspeakLibrary(settings.data_path)
+        self._espeak = EspeakProcess(settings.data_path)
         for index, language in enumerate(self.capabilities.languages):  # reads the dictionaries
             for _ in self.speak(ReplySentence(index, "1", is_last=True), language, None):
                 pass
@@ -78,7 +77,7 @@ class EspeakTts:
     def speak(
         self, sentence: ReplySentence, language: str, voice: str | None
     ) -> Iterator[SpeechChunk]:
-        """As ``TtsEngine.speak``. Closing the iterator waits until espeak is idle."""
+        """As ``TtsEngine.speak``. Closing the iterator stops espeak at its next piece."""
         text = speakable(sentence.text, language)
         if not text:
             raise EngineInputError("there is no text to speak", stage="tts")
@@ -93,46 +92,10 @@ class EspeakTts:
 
     def _blocks(self, sentence: ReplySentence, utterance: Utterance) -> Iterator[SpeechChunk]:
         cutter = BlockCutter(sentence, self._cut)
-        with closing(_Synthesis(self._library, utterance)) as synthesis:
-            for piece in synthesis.pieces():
+        with closing(self._espeak.say(utterance)) as pieces:
+            for piece in pieces:
                 yield from cutter.push(piece)
             yield from cutter.finish()
-
-
-class _Synthesis:
-    """espeak speaking one utterance on a thread of its own; ``close`` stops it and waits for it."""
-
-    def __init__(self, library: EspeakLibrary, utterance: Utterance) -> None:
-        self._library = library
-        self._utterance = utterance
-        # Without a limit on purpose: espeak holds the process's lock until it has said the
-        # utterance, so it must never wait for whoever listens. 90 kB per second of speech, at most
-        # one sentence of it. None ends it; an error comes in its place.
-        self._pieces: queue.SimpleQueue[Piece | Exception | None] = queue.SimpleQueue()
-        self._is_wanted = True
-        self._thread = threading.Thread(target=self._run, name="espeak", daemon=True)
-        self._thread.start()
-
-    def pieces(self) -> Iterator[Piece]:
-        while (item := self._pieces.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        self._is_wanted = False
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            self._library.synthesise(self._utterance, self._pieces.put, lambda: self._is_wanted)
-        except EngineRuntimeError as error:
-            self._pieces.put(error)
-        except Exception as error:
-            text = f"espeak-ng: {type(error).__name__}: {error}"
-            self._pieces.put(EngineRuntimeError(text, stage="tts"))
-        else:
-            self._pieces.put(None)
 
 
 def _espeak_name(language: str, voice: str | None) -> str:
@@ -158,8 +121,7 @@ def speakable(text: str, language: str) -> str:
     """The text without what espeak takes for a command or cannot encode.
 
     In Chinese, quotes and brackets become spaces, ASCII punctuation becomes Chinese, and a decimal
-    point becomes its word: for what its Chinese dictionary lacks, espeak 1.52.0 loads its English
-    one as well and never frees it (0.2 to 0.4 MB a sentence; Latin words still cost that).
+    point becomes its word: what its Chinese dictionary lacks, espeak 1.52.0 reads in English.
     """
     plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text).strip()
     if language != "zh":

@@ -1,34 +1,38 @@
-"""espeak-ng through ctypes: one utterance at a time, each from a library that has spoken nothing.
+"""espeak-ng through ctypes, as a small program: each utterance is spoken by a process of its own.
 
-All of espeak's state is global. Two threads in it crash the process, and what was said before
-(pitch flutter, wave phase, noise) changes the samples of what is said next, by more than its own
-initialisation resets (measured on 1.52.0, 2026-11). So one lock guards it, and each utterance loads
-the library afresh and unloads it afterwards, which takes 0.6 ms and makes its samples a function of
-its input alone.
+All of espeak's state is global. Two threads in it crash the process; what was said before (pitch
+flutter, wave phase, noise) changes the samples of what is said next, by more than its own
+initialisation resets; and it loses memory: 2 kB for its list of voices, 185 kB for an English
+dictionary beside the Chinese one (valgrind, 1.52.0, 2026-12). So this program loads the library,
+which then has spoken nothing, and forks for each utterance: its samples are a function of its
+input alone, what it leaks ends with it, and many can speak at once. Forking takes 0.5 ms, and is
+safe because this program has one thread; that is why it is none of the replica's own forks.
+
+It imports the standard library alone and is started by ``espeak_process``, with a control socket
+on which each utterance's own socket arrives. Closing that socket stops the utterance.
 
 Source: espeak-ng 1.52.0 (GPL-3), ``speak_lib.h``; constants and the layout of its events.
 """
 
-import _ctypes
 import ctypes
-import shutil
-import tempfile
-import threading
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-
-from deployments.errors import EngineLoadError, EngineRuntimeError
-from deployments.tts.blocks import Mark, Piece
-from deployments.types import Samples
 
 SAMPLE_RATE_HZ = 22_050
 BUFFER_MS = 100  # of speech per callback; a callback can stop the synthesis
+
+READY = b"ready"
+# A message to the listener: its kind, the bytes of its text, the bytes of its samples (s16).
+HEAD = struct.Struct("=cII")
+PIECE, END, FAILURE = b"p", b"e", b"f"  # text: marks as JSON; none; what went wrong
 
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS
 _PHONEME_EVENTS_IN_IPA_DONT_EXIT = 0x1 | 0x2 | 0x8000
@@ -36,8 +40,6 @@ _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _POS_CHARACTER = 1
 _PLAIN_UTF8_WITH_END_PAUSE = 0x1 | 0x1000  # neither SSML (0x10) nor phoneme codes (0x100)
 _EVENT_PHONEME = 7
-# espeak keeps the path in 160 bytes and appends to it without looking.
-_MAX_DATA_PATH_BYTES = 120
 
 _STRESS_AND_TONE = str.maketrans("", "", "ˈˌ˥˦˧˨˩")
 # Its Mandarin names that are no IPA.
@@ -55,8 +57,6 @@ _MANDARIN = {
     "o-": "ɤ",
     "onɡ": "ʊŋ",
 }
-
-_LOCK = threading.Lock()
 
 
 class _EventId(ctypes.Union):
@@ -99,106 +99,78 @@ class Utterance:
     pitch_range: int
 
 
-class EspeakLibrary:
-    """espeak-ng of the ``espeakng-loader`` package (or of a given folder of voice data).
+def main(control_fd: str, library_path: str, data_path: str) -> None:
+    """Serves until the other end of the control socket closes, which its process's death does.
 
-    Raises:
-        EngineLoadError: the package or its data is missing.
+    The first message on the socket is ``READY``, or else why there will be no speech.
     """
-
-    def __init__(self, data_path: str | None = None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us decides when to end
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for an utterance's process
+    with socket.socket(fileno=int(control_fd)) as control:
         try:
-            import espeakng_loader
-        except ImportError as error:
-            raise EngineLoadError(
-                "espeak-ng is missing; install its extra: pip install 'realtime-avatar[espeak]'",
-                stage="tts",
-            ) from error
-        self._library_path = espeakng_loader.get_library_path()
-        path = data_path if data_path is not None else str(espeakng_loader.get_data_path())
-        if not Path(path).is_dir():
-            raise EngineLoadError("espeak-ng's voice data is missing", stage="tts")
-        self._data_path = self._shortened(path).encode()
-        with _LOCK, self._loaded(_Callback(_stop)):
-            pass
-
-    def synthesise(
-        self,
-        utterance: Utterance,
-        deliver: Callable[[Piece], None],
-        is_wanted: Callable[[], bool],
-    ) -> None:
-        """Speaks, handing over piece after piece; returns when all is said or wanted no more.
-
-        Waits while another thread speaks.
-
-        Args:
-            deliver: takes a piece of about ``BUFFER_MS``, its marks counted from the utterance's
-                first sample. Must not block: the lock is held.
-            is_wanted: asked before the first piece and after each.
-
-        Raises:
-            EngineRuntimeError: espeak refused, or ``deliver`` raised.
-        """
-        failures: list[Exception] = []
-
-        def callback(samples: Any, n: int, events: Any) -> int:
-            try:
-                deliver(_piece(samples, n, events))
-                return 0 if is_wanted() else 1
-            except Exception as error:  # ctypes would print it and go on
-                failures.append(error)
-                return 1
-
-        with _LOCK:
-            if not is_wanted():  # left while waiting
-                return
-            with self._loaded(_Callback(callback)) as library:
-                _say(library, utterance)
-        if failures:
-            raise EngineRuntimeError(f"espeak-ng: {failures[0]!r}", stage="tts") from failures[0]
-
-    @contextmanager
-    def _loaded(self, callback: Any) -> Iterator[ctypes.CDLL]:
-        """A library that has spoken nothing yet; the caller holds the lock."""
-        try:
-            library = ctypes.CDLL(self._library_path)
+            library = _loaded(library_path, data_path)
         except OSError as error:
-            raise EngineLoadError(f"espeak-ng cannot be loaded: {error}", stage="tts") from error
+            control.sendall(str(error).encode())
+            return
+        control.sendall(READY)
+        _serve(control, library)
+
+
+def _loaded(library_path: str, data_path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(library_path)
+    rate_hz = library.espeak_Initialize(
+        _SYNCHRONOUS, BUFFER_MS, data_path.encode(), _PHONEME_EVENTS_IN_IPA_DONT_EXIT
+    )
+    if rate_hz != SAMPLE_RATE_HZ:
+        raise OSError("espeak-ng cannot read its voice data")
+    library.espeak_ListVoices(None)  # reads the folder once instead of in every process
+    ctypes.CDLL(None).srand(1)  # breath noise comes from the C library's generator
+    return library
+
+
+def _serve(control: socket.socket, library: ctypes.CDLL) -> None:
+    while fds := socket.recv_fds(control, 1, 1)[1]:
+        if os.fork() == 0:
+            control.close()
+            try:
+                _attend(socket.socket(fileno=fds[0]), library)
+            finally:
+                os._exit(0)  # nothing of the parent's is to be cleaned up here
+        os.close(fds[0])
+
+
+def _attend(listener: socket.socket, library: ctypes.CDLL) -> None:
+    """Reads a line, the utterance as JSON, and answers with its speech."""
+    with suppress(OSError):  # the listener left
         try:
-            rate_hz = library.espeak_Initialize(
-                _SYNCHRONOUS, BUFFER_MS, self._data_path, _PHONEME_EVENTS_IN_IPA_DONT_EXIT
-            )
-            if rate_hz != SAMPLE_RATE_HZ:
-                raise EngineLoadError("espeak-ng cannot read its voice data", stage="tts")
-            ctypes.CDLL(None).srand(1)  # breath noise comes from the C library's generator
-            library.espeak_SetSynthCallback(callback)
-            yield library
-            library.espeak_Terminate()
-        finally:
-            _ctypes.dlclose(library._handle)
-
-    def _shortened(self, path: str) -> str:
-        if len(path.encode()) <= _MAX_DATA_PATH_BYTES:
-            return path
-        folder = tempfile.mkdtemp(prefix="espeak-")  # readable by this user alone
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # at exit at the latest
-        link = Path(folder) / "data"
-        link.symlink_to(Path(path).resolve(), target_is_directory=True)
-        if len(str(link).encode()) > _MAX_DATA_PATH_BYTES:
-            raise EngineLoadError(
-                "espeak-ng cannot use voice data behind so long a path, nor link to it from the "
-                "temporary folder, whose path is too long as well; set TMPDIR to a shorter one",
-                stage="tts",
-            )
-        return str(link)
+            with listener.makefile("rb") as reader:
+                request = json.loads(reader.readline())
+            _say(library, Utterance(**request), listener)
+            _send(listener, END)
+        except Exception as error:
+            _send(listener, FAILURE, repr(error))
 
 
-def _stop(_samples: Any, _n: int, _events: Any) -> int:
-    return 1
+def _say(library: ctypes.CDLL, utterance: Utterance, listener: socket.socket) -> None:
+    failures: list[Exception] = []
+
+    def deliver(samples: Any, n: int, events: Any) -> int:
+        try:
+            sound = ctypes.string_at(samples, 2 * n) if samples and n > 0 else b""
+            _send(listener, PIECE, json.dumps(list(_marks(events))), sound)
+            return 0
+        except Exception as error:  # ctypes would print it and go on
+            failures.append(error)
+            return 1
+
+    callback = _Callback(deliver)  # must live as long as espeak calls it
+    library.espeak_SetSynthCallback(callback)
+    _synthesise(library, utterance)
+    if failures:
+        raise failures[0]
 
 
-def _say(library: ctypes.CDLL, utterance: Utterance) -> None:
+def _synthesise(library: ctypes.CDLL, utterance: Utterance) -> None:
     status = library.espeak_SetVoiceByName(utterance.voice.encode())
     for parameter, value in (
         (_RATE, utterance.rate_wpm),
@@ -212,24 +184,21 @@ def _say(library: ctypes.CDLL, utterance: Utterance) -> None:
         text, size, 0, _POS_CHARACTER, 0, _PLAIN_UTF8_WITH_END_PAUSE, None, None
     )
     if status:
-        raise EngineRuntimeError(f"espeak-ng failed with status {status}", stage="tts")
+        raise RuntimeError(f"status {status}")
 
 
-def _piece(samples: Any, n: int, events: Any) -> Piece:
-    """What a callback was given, copied: espeak writes over it."""
-    sound: Samples = np.zeros(0, np.float32)
-    if samples and n > 0:
-        sound = np.ctypeslib.as_array(samples, (n,)).astype(np.float32) / np.float32(32768)
-    return Piece(sound, tuple(_marks(events)))
+def _send(listener: socket.socket, kind: bytes, text: str = "", sound: bytes = b"") -> None:
+    encoded = text.encode()
+    listener.sendall(HEAD.pack(kind, len(encoded), len(sound)) + encoded + sound)
 
 
-def _marks(events: Any) -> Iterator[Mark]:
+def _marks(events: Any) -> Iterator[tuple[str, int]]:
     for event in _until_end(events):
         if event.type == _EVENT_PHONEME:
             name = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
             ipa = name.decode(errors="ignore")  # a name of 8 bytes may end within a character
             if not ipa.startswith("("):  # a language mark such as (en), no sound
-                yield Mark(plain_ipa(ipa), event.sample)
+                yield plain_ipa(ipa), event.sample
 
 
 def _until_end(events: Any) -> Iterator[Any]:
@@ -243,3 +212,7 @@ def plain_ipa(name: str) -> str:
     """IPA for espeak's name of a phoneme, without stress and tone: they do not show on a face."""
     plain = name.translate(_STRESS_AND_TONE)
     return _MANDARIN.get(plain, plain)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
