@@ -349,7 +349,7 @@ def test_metrics_count_turns_and_measure_them(
 
 
 def test_the_dashboard_shows_the_graph(embedded_server: Server) -> None:
-    application = embedded_server.applications()["avatar"]
+    application = embedded_server.dashboard.applications()["avatar"]
     topology = application["deployment_topology"]["nodes"]
     edges = {e["name"] for e in topology["ingress"]["outbound_deployments"]}
     assert edges == {"asr", "llm", "tts", "avatar"}
