@@ -152,7 +152,8 @@ def spoken(text: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 @dataclass
 class FakeAvatarStage:
-    """Draws a frame in ``frame_s``; its state is the number of the next frame."""
+    """Draws a frame in ``frame_s``, and only every ``frame_step``-th; its state is the number of
+    the next frame."""
 
     frame_s: float = 0.005
     frames_per_packet: int = 5
@@ -182,7 +183,7 @@ class FakeAvatarStage:
                 if self.fault:
                     await self.fault.strike(call, i, "avatar")
                 n = min(self.frames_per_packet, stretch.n_frames - start)
-                await asyncio.sleep(n * self.frame_s)
+                await asyncio.sleep(n * self.frame_s / stretch.frame_step)
                 grey = np.full((HEIGHT_PX, WIDTH_PX, 3), 128, np.uint8)
                 yield VideoPackets(
                     tuple(encoder.encode(grey) for _ in range(n)),

@@ -28,6 +28,8 @@ async def warm_up(context: Context) -> None:
         card = await catalogue.card(None)
         await context.faces.thumbnail(card.id)
         await context.faces.idle(card.id)
+        if context.services.stages.stand_ins is not None:
+            await context.services.stages.stand_ins.prepare(card.id)
     except AvatarError as error:
         logger.warning("not warmed up: %s", type(error).__name__)
 
