@@ -1,9 +1,8 @@
-"""The names under which turns are counted and measured, exported through Ray."""
+"""The names under which turns are counted and measured, whatever exports them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-
-from ray.serve.metrics import Counter, Histogram
+from typing import Protocol
 
 from graph.events import Timings
 
@@ -17,35 +16,49 @@ _WAIT_MS_BOUNDARIES: list[float] = [
 _RTF_BOUNDARIES = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0]
 
 
+class CounterLike(Protocol):
+    """What ``ray.serve.metrics.Counter`` does."""
+
+    def inc(self, value: float, tags: dict[str, str]) -> None: ...
+
+
+class HistogramLike(Protocol):
+    """What ``ray.serve.metrics.Histogram`` does."""
+
+    def observe(self, value: float) -> None: ...
+
+
 class TurnMetrics:
     """One ingress process's turns: how they were let in, how they ended, and their times."""
 
-    def __init__(self) -> None:
-        self._turns = Counter(
+    def __init__(
+        self, counter: Callable[..., CounterLike], histogram: Callable[..., HistogramLike]
+    ) -> None:
+        self._turns = counter(
             f"{PREFIX}turns_total", description="Turns by how they ended.", tag_keys=("outcome",)
         )
-        self._admissions = Counter(
+        self._admissions = counter(
             f"{PREFIX}admissions_total",
             description="Wishes to start a turn, by what came of them.",
             tag_keys=("decision",),
         )
-        self._queue_wait = Histogram(
+        self._queue_wait = histogram(
             f"{PREFIX}queue_wait_ms",
             description="How long turns that were let in had waited; 0 where they did not.",
             boundaries=_WAIT_MS_BOUNDARIES,
         )
-        self._ladder_seconds = Counter(
+        self._ladder_seconds = counter(
             f"{PREFIX}ladder_seconds_total",
             description="Seconds of replies with a reduced face, by level.",
             tag_keys=("level",),
         )
-        self._ladder_turns = Counter(
+        self._ladder_turns = counter(
             f"{PREFIX}ladder_turns_total",
             description="Finished turns whose face was reduced for a while, by level.",
             tag_keys=("level",),
         )
         self._times = {
-            f.name: Histogram(
+            f.name: histogram(
                 f"{PREFIX}{f.name}",
                 description=f"{f.name} of turns, as in the interface's timings.",
                 boundaries=_RTF_BOUNDARIES if f.name == "rtf" else _MS_BOUNDARIES,
@@ -56,16 +69,16 @@ class TurnMetrics:
 
     def record(self, outcome: str, timings: Timings | None) -> None:
         """Count a turn that ended."""
-        self._turns.inc(tags={"outcome": outcome})
+        self._turns.inc(1, tags={"outcome": outcome})
         for name, value in _measured(timings).items():
             self._times[name].observe(value)
         for level, seconds in _reduced(timings).items():
-            self._ladder_turns.inc(tags={"level": level})
+            self._ladder_turns.inc(1, tags={"level": level})
             self._ladder_seconds.inc(seconds, tags={"level": level})
 
     def admit(self, decision: str, wait_ms: float | None) -> None:
         """Count a wish to start; ``wait_ms`` is ``None`` where it was not let in."""
-        self._admissions.inc(tags={"decision": decision})
+        self._admissions.inc(1, tags={"decision": decision})
         if wait_ms is not None:
             self._queue_wait.observe(wait_ms)
 

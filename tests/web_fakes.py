@@ -428,17 +428,28 @@ class Caller:
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.sent: list[dict[str, Any]] = []
         self.has_sent = asyncio.Event()
+        self._is_read = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self.task = asyncio.create_task(self._app(self._scope, self._incoming.get, self._send))
+        self.task = asyncio.create_task(self._app(self._scope, self._receive, self._send))
+
+    async def _receive(self) -> Any:
+        if self._incoming.empty():
+            self._is_read.set()
+        return await self._incoming.get()
 
     async def _send(self, message: Any) -> None:
         self.sent.append(message)
         self.has_sent.set()
 
     async def upload(self, body: bytes, *, is_last: bool = True) -> None:
+        self._is_read.clear()
         await self._incoming.put({"type": "http.request", "body": body, "more_body": not is_last})
+
+    async def until_read(self) -> None:
+        """Wait until the application has read what was uploaded and asks for more."""
+        await asyncio.wait_for(self._is_read.wait(), 5)
 
     async def leave(self) -> None:
         """Close the connection and wait until the application has noticed."""

@@ -12,6 +12,7 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from ray.serve.metrics import Counter, Histogram
 
 from deployments.config import StageConfig, VadConfig
 from deployments.registry import load_engine
@@ -67,7 +68,7 @@ class Ingress:
             retention_s=settings.retention_s,
             min_free_bytes=settings.min_free_disk_bytes,
         )
-        turns = TurnMetrics()
+        turns = TurnMetrics(Counter, Histogram)
         services = Services(
             stages=self._stages,
             vad=load_engine("vad", vad.engine, vad.options),

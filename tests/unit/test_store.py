@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,54 @@ def test_a_turn_outlives_the_process_that_kept_it(tmp_path: Path, clock: Clock) 
     after = SqliteStore(tmp_path, retention_s=HOUR_S, clock=clock)
 
     assert after.turn("turn-0001") == a_turn(clock)
+
+
+def test_a_turn_remembers_that_it_was_shortened(store: SqliteStore, clock: Clock) -> None:
+    shortened = replace(a_turn(clock), is_shortened=True)
+
+    keep(store, shortened)
+
+    assert store.turn("turn-0001") == shortened
+    session = store.session("session-1")
+    assert session is not None
+    assert session.turns == (shortened,)
+
+
+FORMER_SCHEMA = """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, created_at REAL NOT NULL, used_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE turns (
+    id TEXT PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    created_at REAL NOT NULL, user_text TEXT NOT NULL, response_text TEXT NOT NULL,
+    language TEXT NOT NULL, timings TEXT NOT NULL, engines TEXT NOT NULL,
+    has_video INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+FORMER_INSERT = (
+    "INSERT INTO turns (id, session_id, created_at, user_text, response_text, language, timings,"
+    " engines, has_video) VALUES (?, 'session-1', ?, 'Who are you?', 'A machine.', 'en',"
+    """ '{"turn_ms": 12.5, "asr_ms": null, "ladder": []}', '{"asr": "fake"}', 1)"""
+)
+
+
+def test_the_data_of_the_former_version_go_on(tmp_path: Path, clock: Clock) -> None:
+    former = sqlite3.connect(tmp_path / "turns.sqlite", isolation_level=None)
+    former.executescript(FORMER_SCHEMA)
+    former.execute("INSERT INTO sessions VALUES ('session-1', ?, ?)", (clock(), clock()))
+    former.execute(FORMER_INSERT, ("turn-0001", clock()))
+
+    stores = [SqliteStore(tmp_path, retention_s=HOUR_S, clock=clock) for _ in range(2)]
+    former.execute(FORMER_INSERT, ("turn-0002", clock()))  # a former replica that still drains
+    former.close()
+    keep(stores[0], replace(a_turn(clock, "turn-0003"), is_shortened=True), is_new_session=False)
+
+    assert [stores[1].turn(f"turn-000{n}") for n in (1, 2, 3)] == [
+        a_turn(clock),
+        a_turn(clock, "turn-0002"),
+        replace(a_turn(clock, "turn-0003"), is_shortened=True),
+    ]
 
 
 def test_leftovers_of_a_dead_process_are_erased(store: SqliteStore, tmp_path: Path) -> None:

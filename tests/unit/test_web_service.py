@@ -669,6 +669,30 @@ async def test_expired_turns_are_erased_without_being_asked_for(tmp_path: Path) 
     assert world.media() == []
 
 
+async def test_what_runs_in_the_background_begins_and_ends_with_the_application(
+    tmp_path: Path,
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def failing() -> None:
+        raise RuntimeError("by itself")
+
+    world = make_world(tmp_path, background=(failing, work))
+    async with world.app.router.lifespan_context(world.app), asyncio.timeout(10):
+        await begun.wait()
+        assert (await get(world, "/health")).status_code == 200
+        assert not ended.is_set()
+
+    assert ended.is_set()
+
+
 async def test_visitors_who_come_together_wait_for_one_drawing(world: World) -> None:
     path = API + "avatars/green/idle"
     answers = await asyncio.gather(*(get(world, path) for _ in range(3)))

@@ -18,6 +18,7 @@ from deployments.errors import (
     StageTimeoutError,
 )
 from deployments.types import Message
+from graph.events import QueueUpdated
 from tests.media import read_mp4
 from tests.web_fakes import (
     QUESTION,
@@ -347,6 +348,72 @@ async def test_the_byte_limit_itself_passes(tmp_path: Path) -> None:
     assert problem(await ask(world, audio=sound + b"\0")) == (413, "too_large")
 
 
+# What uploads may take up together
+
+
+async def half_uploaded(world: World, body: bytes, content_type: str) -> Caller:
+    """A client that has sent half of its question, and that half has been read."""
+    caller = Caller(world.app, "POST", TURN, {"Content-Type": content_type})
+    caller.start()
+    await caller.upload(body[: len(body) // 2], is_last=False)
+    await caller.until_read()
+    return caller
+
+
+async def test_uploads_over_the_memory_for_all_of_them_are_refused_until_there_is_room(
+    tmp_path: Path,
+) -> None:
+    sound = clip(1.0)
+    body, content_type = multipart({"audio": sound})
+    world = make_world(tmp_path, max_audio_bytes=len(sound), upload_memory_bytes=2 * len(sound))
+    first = await half_uploaded(world, body, content_type)
+    second = await half_uploaded(world, body, content_type)
+
+    refused = await ask(world, audio=sound)
+    await second.leave()
+    answered = await ask(world, audio=sound)
+    await first.upload(body[len(body) // 2 :])
+    await first.until_answered()
+
+    assert problem(refused) == (503, "overloaded")
+    assert refused.headers["retry-after"] == "2"
+    assert world.admissions == [("admitted", 0.0)] * 2
+    assert (answered.status_code, first.sent[0]["status"]) == (200, 200)
+
+
+async def test_a_client_that_only_declares_its_upload_keeps_nobody_out(tmp_path: Path) -> None:
+    sound = clip(1.0)
+    world = make_world(tmp_path, max_audio_bytes=len(sound), upload_memory_bytes=2 * len(sound))
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(len(sound))}
+    idle = [Caller(world.app, "POST", TURN, headers) for _ in range(3)]
+    for caller in idle:
+        caller.start()
+        await caller.until_read()
+
+    assert (await ask(world, audio=sound)).status_code == 200
+    for caller in idle:
+        await caller.leave()
+
+
+async def test_a_turn_that_waits_for_room_keeps_no_upload_out(tmp_path: Path) -> None:
+    sound = clip(1.0)
+    world = make_world(tmp_path, max_audio_bytes=len(sound), upload_memory_bytes=2 * len(sound))
+    world.gate.shut(QueueUpdated(1, 5.0))
+    body, content_type = multipart({"audio": sound})
+    waiting = [Caller(world.app, "POST", TURN, {"Content-Type": content_type}) for _ in range(3)]
+    for caller in waiting:
+        caller.start()
+        await caller.upload(body)
+        await asyncio.wait_for(world.gate.is_awaited.wait(), 5)
+        world.gate.is_awaited.clear()
+    for _ in waiting:
+        world.gate.tell(None)
+    for caller in waiting:
+        await caller.until_answered()
+
+    assert [caller.sent[0]["status"] for caller in waiting] == [200] * 3
+
+
 async def test_a_field_as_large_as_a_film_is_refused(world: World) -> None:
     answer = await ask(world, text="x" * 300_000)
 
@@ -448,6 +515,9 @@ async def test_a_reply_that_is_lost_midway_says_what_was_spoken(world: World) ->
     assert (name, done["is_shortened"]) == ("done", True)
     assert done["response_text"] == REPLY[0].strip()
     assert deltas.startswith(done["response_text"])
+    async with world.client() as client:
+        turn = await client.get(f"/api/v1/turns/{done['turn_id']}")
+    assert turn.json() == done  # told later as it was at first
 
 
 async def test_the_description_says_what_a_shortened_reply_is(world: World) -> None:
