@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,15 +34,35 @@ class LaunchError(Exception):
     """The graph did not come up; the message says why."""
 
 
-def main() -> int:
-    """The command behind ``make serve``."""
+Start = Callable[[LaunchOptions, Path], None]
+"""Starts Ray (the folder is its temporary one) and joins it as a driver."""
+
+
+def one_node(options: LaunchOptions, folder: Path) -> None:
+    """This machine as one node."""
+    import ray  # reads the environment when imported
+
+    ray.init(
+        address="local",
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        dashboard_port=options.dashboard_port,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        configure_logging=False,
+        _temp_dir=str(folder),
+    )
+
+
+def main(start: Start = one_node) -> int:
+    """The command behind ``make serve``; ``start`` is what benchmarks exchange."""
     options = _options()
     stop = threading.Event()
     _stop_on_signals(stop)
     try:
         config = serve_config(options)
         check_machine(options)
-        with _run_folder() as folder, _ray(options, folder) as token:
+        with _run_folder() as folder, _ray(start, options, folder) as token:
             _stop_on_signals(stop)  # Ray puts handlers of its own in their place
             address = _address(options)
             _deploy(config, options.dashboard_port, token)
@@ -99,7 +119,7 @@ def _run_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _ray(options: LaunchOptions, folder: Path) -> Iterator[str]:
+def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
     """A cluster of our own; yields the dashboard's token."""
     run_id, token = secrets.token_hex(8), secrets.token_hex(32)
     token_file = folder / "token"
@@ -122,16 +142,7 @@ def _ray(options: LaunchOptions, folder: Path) -> Iterator[str]:
 
     print("Starting Ray ...", flush=True)
     try:
-        ray.init(
-            address="local",
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            dashboard_port=options.dashboard_port,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            configure_logging=False,
-            _temp_dir=str(folder / "ray"),
-        )
+        start(options, folder / "ray")
         yield token
     finally:
         ray.shutdown()
