@@ -252,6 +252,7 @@ class ScriptedGate:
     waiting: list[str] = field(default_factory=list)  # turn ids, as are all of these
     inside: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    is_left: asyncio.Event = field(default_factory=asyncio.Event)  # somebody left or ended
     progress: list[tuple[str, Progress]] = field(default_factory=list)
 
     def shut(self, *told: QueueUpdated | TurnRefusedError | None) -> None:
@@ -288,6 +289,7 @@ class ScriptedGate:
 
     def leave(self, turn_id: str) -> None:
         self.left.append(turn_id)
+        self.is_left.set()
         if turn_id in self.inside:
             self.inside.remove(turn_id)
 

@@ -148,3 +148,53 @@ async def test_loudness_is_full_for_a_square_wave_and_none_for_silence(
         }"""
     )
     assert levels == pytest.approx([1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("position", "seconds", "words"),
+    [
+        (1, 4.2, ["You are next in line", "about 5 s"]),
+        (2, 1.0, ["You are number 2 in line", "about 1 s"]),
+        (30, 90.0, ["You are number 30 in line", "about 90 s"]),
+        (31, 150.0, ["You are number 31 in line", "about 3 min"]),
+        (1, 0.0, ["You are next in line", "any moment now"]),
+        (1, -3.0, ["You are next in line", "any moment now"]),
+    ],
+)
+async def test_a_place_in_the_queue_has_words(
+    page: AvatarPage, position: int, seconds: float, words: list[str]
+) -> None:
+    told = await page.page.evaluate(
+        """async ([position, seconds]) => {
+            const { placeWords, waitWords } = await import("/js/waiting.js");
+            return [placeWords(position), waitWords(seconds)];
+        }""",
+        [position, seconds],
+    )
+    assert told == words
+
+
+@pytest.mark.parametrize(
+    ("ladder", "stretches"),
+    [
+        ([], [["", 10]]),
+        ([("half_rate", 0, 2)], [["half_rate", 2], ["", 8]]),
+        (
+            [("half_rate", 1, 3), ("voice_only", 3, 4), ("half_rate", 6, 10)],
+            [["", 1], ["half_rate", 2], ["voice_only", 1], ["", 2], ["half_rate", 4]],
+        ),
+        ([("voice_only", 8, 10.3)], [["", 8], ["voice_only", 2.3]]),  # into the tail
+    ],
+)
+async def test_a_reply_is_shown_as_whole_and_reduced_stretches(
+    page: AvatarPage, ladder: list[tuple[str, float, float]], stretches: list[list[Any]]
+) -> None:
+    found = await page.page.evaluate(
+        """async (ladder) => {
+            const { stretchesOf } = await import("/js/ladder.js");
+            return stretchesOf(ladder, 10).map(({ level, s }) => [level, s]);
+        }""",
+        [{"level": level, "from_s": start, "to_s": end} for level, start, end in ladder],
+    )
+    assert [level for level, _ in found] == [level for level, _ in stretches]
+    assert [s for _, s in found] == pytest.approx([s for _, s in stretches])

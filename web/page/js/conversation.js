@@ -1,8 +1,11 @@
 // From the click to the last picture: one question at a time.
 
-import { ask } from "./turn.js";
+import { ladderWords } from "./ladder.js";
+import { REST_LOST } from "./log.js";
 import { openReply } from "./player.js";
 import { record } from "./recorder.js";
+import { ask } from "./turn.js";
+import { Waiting } from "./waiting.js";
 
 const CLOCK_MS = 200;
 
@@ -119,9 +122,12 @@ class Turn {
   #askedAt = performance.now();
   #seenMs = null;
   #leaving = new AbortController();
+  #waiting;
 
   constructor(parts, text) {
     this.#parts = parts;
+    this.#waiting = new Waiting(parts.view);
+    parts.view.note("ladder-note", "");
     this.#exchange = parts.log.begin();
     if (text) this.#exchange.asked(text);
     this.#showCounts();
@@ -132,20 +138,23 @@ class Turn {
     try {
       const done = await ask(api, question, this, this.#leaving.signal);
       this.#parts.onDone(done);
+      this.#parts.view.note("ladder-note", ladderWords(done.timings.ladder));
       await this.#seeToTheEnd();
       this.#parts.timeline.show(done.timings, this.#seenMs);
-      this.#exchange.close(done.is_shortened ? "the rest was lost" : "");
+      this.#exchange.close(done.is_shortened ? REST_LOST : "");
     } catch (error) {
       if (error.name === "AbortError") return this.#exchange.close("stopped");
       await this.#seeToTheEnd().catch(() => {}); // what did arrive is shown, then the failure
       this.#exchange.close("broken off");
       throw error;
     } finally {
+      this.#waiting.end();
       this.#parts.face.rest();
     }
   }
 
   stop() {
+    this.#waiting.end();
     this.#leaving.abort(new DOMException("stopped", "AbortError"));
     this.#reply?.stop();
   }
@@ -155,14 +164,14 @@ class Turn {
     this.#exchange.remove();
   }
 
-  queue({ position, predicted_wait_s: waitS }) {
-    this.#parts.view.say(`Number ${position} in the queue, about ${Math.ceil(waitS)} s`);
+  queue(place) {
+    this.#waiting.update(place);
   }
 
   transcript({ text, language }) {
+    this.#waiting.end();
     this.#exchange.asked(text, language);
     this.#parts.view.announce(`You said: ${text}`);
-    this.#parts.view.say("Thinking");
   }
 
   /** Not announced: the face says it aloud, and two voices at once are none. */

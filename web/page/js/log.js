@@ -1,5 +1,7 @@
 // The conversation, as it is said. Everything goes in as text, never as markup.
 
+export const REST_LOST = "the rest was lost";
+
 /** One question and its answer on the page. */
 class Exchange {
   #question;
@@ -58,10 +60,11 @@ export class Log {
   }
 
   /** An exchange of the past, as the interface tells it. */
-  add({ user_text: question, response_text: answer, language }) {
+  add({ user_text: question, response_text: answer, language, is_shortened: isShortened }) {
     const exchange = this.begin();
     exchange.asked(question, language);
     exchange.answered(answer);
+    exchange.close(isShortened ? REST_LOST : "");
   }
 
   clear() {

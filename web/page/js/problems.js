@@ -82,10 +82,16 @@ const UNKNOWN = ["That did not work", "Try again; if it stays, tell the server's
 // For these the server knows better than the page what to do.
 const SERVER_KNOWS = new Set(["unsupported_language", "invalid_value", "bad_request", "not_supported"]);
 
+function whenThereIsRoom(code, seconds) {
+  if (code !== "overloaded" || !seconds) return "";
+  return `There should be room in about ${seconds} s. You can ask again then.`;
+}
+
 /** Words for a person: {title, advice, canRetry, retryAfterS}. */
 export function explain(problem) {
   const [title, ours, canRetry = false] = WORDS[problem.code] ?? UNKNOWN;
   const useTheirs = SERVER_KNOWS.has(problem.code) || !(problem.code in WORDS);
-  const advice = (useTheirs && problem.detail) || ours;
-  return { title, advice, canRetry, retryAfterS: problem.retryAfterS ?? 0 };
+  const retryAfterS = Math.ceil(problem.retryAfterS ?? 0);
+  const advice = (useTheirs && problem.detail) || whenThereIsRoom(problem.code, retryAfterS) || ours;
+  return { title, advice, canRetry, retryAfterS };
 }

@@ -1,5 +1,7 @@
 // Where the time went between the question's last byte and the first picture of the answer.
 
+import { stretchesOf } from "./ladder.js";
+
 const PARTS = [
   ["listen", "Listen", (t) => sum(t.decode_ms, t.asr_ms)],
   ["think", "Think", (t) => t.llm_first_token_ms],
@@ -49,6 +51,7 @@ export class Timeline {
   #headline;
   #parts;
   #figures;
+  #reply;
 
   constructor(section) {
     this.#section = section;
@@ -57,6 +60,7 @@ export class Timeline {
     this.#bar = section.querySelector("[data-bar]");
     this.#parts = section.querySelector("[data-parts]");
     this.#figures = section.querySelector("[data-figures]");
+    this.#reply = section.querySelector("[data-reply]");
   }
 
   /** `seenMs`: from the user's click to the first picture on the screen. */
@@ -69,7 +73,16 @@ export class Timeline {
     this.#figures.replaceChildren(
       ...figuresOf(timings, seenMs).map(([name, value, why]) => pair(name, value, "", why)),
     );
+    this.#showReply(timings);
     this.#section.hidden = false;
+  }
+
+  /** The reply from its beginning to its end, where its face was not whole throughout. */
+  #showReply({ ladder = [], audio_s: audioS }) {
+    this.#reply.hidden = ladder.length === 0;
+    this.#reply.replaceChildren(
+      ...stretchesOf(ladder, audioS).map(({ level, s }) => segment({ id: level || "whole", ms: s * 1000 })),
+    );
   }
 
   hide() {

@@ -17,11 +17,16 @@ export async function ask(api, question, on, signal) {
   for await (const { name, data } of readEvents(response.body)) {
     const event = JSON.parse(data);
     if (name === "video" && event.index !== nFragments++) throw new Problem("cut");
-    if (name === "error") throw new Problem(event.code, { detail: event.detail });
+    if (name === "error") throw refusalOf(event);
     if (name === "done") return remember(event);
     hand(name, event, on);
   }
   throw new Problem("cut");
+}
+
+/** Where it was too late for headers, the problem itself says when to come back. */
+function refusalOf({ code, detail, status, retry_after_s: retryAfterS }) {
+  return new Problem(code, { detail, status, retryAfterS });
 }
 
 function hand(name, event, on) {

@@ -42,6 +42,13 @@ class View {
     if (byId("status").textContent !== text) byId("status").textContent = text;
   }
 
+  /** A place in the queue, instead of the state; `time` is not read out. "" when it is over. */
+  wait(place, time = "") {
+    this.#body.toggleAttribute("data-waiting", Boolean(place));
+    this.say(place || STATUS[this.state]);
+    byId("wait").textContent = time;
+  }
+
   /** Read out, not shown: it is on the page elsewhere. */
   announce(text) {
     byId("announcement").textContent = text;
@@ -66,7 +73,7 @@ class View {
     const retry = byId("retry");
     retry.hidden = !(canRetry && onRetry);
     retry.onclick = onRetry;
-    this.#wait(retry, Math.ceil(retryAfterS));
+    this.#wait(retry, retryAfterS);
   }
 
   hideProblem() {
