@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -106,7 +106,12 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def finish(benchmark: str, result: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
-    """The last line of stdout: all of it as one JSON object."""
+def finish(
+    benchmark: str,
+    result: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    file: TextIO | None = None,
+) -> None:
+    """The last line of stdout (or of ``file``): all of it as one JSON object."""
     line = {"benchmark": benchmark, "machine": machine, **result}
-    print("\n" + json.dumps(line, ensure_ascii=False), flush=True)
+    print("\n" + json.dumps(line, ensure_ascii=False), flush=True, file=file)

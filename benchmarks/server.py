@@ -120,6 +120,7 @@ def stop(process: "subprocess.Popen[str]") -> int:
 
 
 def free_port() -> int:
+    """A port of loopback that nobody has now."""
     """A port of this machine that nobody listened on a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
