@@ -17,6 +17,8 @@ keyword-only with a default: `__reduce__` gives the message to the constructor a
 as state. A cause does not survive pickling, so what it said must be in the message.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -109,3 +111,15 @@ class StageOverloadedError(StageError):
     """A stage's queue is full, or it has no replica."""
 
     usually_retryable = True
+
+
+@contextmanager
+def engine_errors(stage: str) -> Iterator[None]:
+    """Whatever a model's library raises becomes one kind, with its own words in the message."""
+    try:
+        yield
+    except AvatarError:
+        raise
+    except Exception as error:
+        text = f"the {stage} engine failed: {type(error).__name__}: {error}"
+        raise EngineRuntimeError(text, stage=stage, retryable=True) from error

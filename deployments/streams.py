@@ -1,6 +1,7 @@
 """Streams between engines, stages and the graph: stepping, reading ahead, cancelling."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -11,12 +12,12 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from deployments.errors import AvatarError, EngineRuntimeError
+from deployments.errors import EngineRuntimeError, engine_errors
 
 T = TypeVar("T")
 
@@ -41,23 +42,15 @@ async def cancelling(stream: CancellableT) -> AsyncIterator[CancellableT]:
         stream.cancel()
 
 
-@contextmanager
-def engine_errors(stage: str) -> Iterator[None]:
-    """Whatever a model's library raises becomes one kind, with its own words in the message."""
-    try:
-        yield
-    except (AvatarError, StopIteration):
-        raise
-    except Exception as error:
-        text = f"the {stage} engine failed: {type(error).__name__}: {error}"
-        raise EngineRuntimeError(text, stage=stage, retryable=True) from error
-
-
 class EngineThread:
-    """The one thread on which an engine is ever touched; knows how long its step has taken."""
+    """The one thread on which an engine is ever touched; knows how long its step has taken.
+
+    ``replica`` is a name of its own, made at random, under which its efforts are counted.
+    """
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
+        self.replica = secrets.token_hex(4)
         self._pool = ThreadPoolExecutor(1, stage)
         self._busy_since_s: float | None = None
 
@@ -69,8 +62,7 @@ class EngineThread:
             EngineRuntimeError: for anything else that it raised.
         """
         loop = asyncio.get_running_loop()
-        with engine_errors(self.stage):
-            return await loop.run_in_executor(self._pool, partial(self._step, call, *args))
+        return await loop.run_in_executor(self._pool, partial(self._step, call, *args))
 
     def submit(self, call: Callable[[], object]) -> None:
         """Run ``call`` after the step in progress; nobody waits for it."""
@@ -94,7 +86,9 @@ class EngineThread:
     def _step(self, call: Callable[..., T], *args: Any) -> T:
         self._busy_since_s = time.monotonic()
         try:
-            return call(*args)
+            # Here and not around the await: a StopIteration cannot pass through a future.
+            with engine_errors(self.stage):
+                return call(*args)
         finally:
             self._busy_since_s = None
 
@@ -121,6 +115,23 @@ async def from_engine(iterator: Iterator[T], thread: EngineThread) -> AsyncGener
     finally:
         if isinstance(iterator, Generator):
             thread.submit(iterator.close)
+
+
+def timed(steps: Iterator[T]) -> Iterator[tuple[T, float]]:
+    """Each item with the seconds of wall time that its own step took, whatever ran in between.
+
+    Closing it closes ``steps``.
+    """
+    try:
+        while True:
+            started_s = time.perf_counter()
+            item: Any = next(steps, _EXHAUSTED)
+            if item is _EXHAUSTED:
+                return
+            yield item, time.perf_counter() - started_s
+    finally:
+        if isinstance(steps, Generator):
+            steps.close()
 
 
 @dataclass(frozen=True, slots=True)

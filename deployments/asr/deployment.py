@@ -1,13 +1,14 @@
 """The ASR stage on a replica: one engine on one thread."""
 
 from contextlib import aclosing
+from dataclasses import replace
 
 from deployments.asr.engine import AsrEngine
 from deployments.config import AsrConfig
 from deployments.errors import EngineRuntimeError
 from deployments.registry import load_engine
-from deployments.streams import EngineThread, from_engine
-from deployments.types import AsrCapabilities, AudioChunk, Transcript
+from deployments.streams import EngineThread, from_engine, timed
+from deployments.types import AsrCapabilities, AudioChunk, Effort, Transcript
 
 
 class Asr:
@@ -31,9 +32,12 @@ class Asr:
 
         A caller who leaves ends the work after the engine's step in progress.
         """
-        steps = from_engine(self._engine.transcribe(audio, language), self._thread)
+        steps = from_engine(timed(self._engine.transcribe(audio, language)), self._thread)
+        busy_s = 0.0
         async with aclosing(steps) as transcripts:
-            async for transcript in transcripts:
+            async for transcript, step_s in transcripts:
+                busy_s += step_s
                 if transcript.is_final:
-                    return transcript
+                    effort = Effort(self._thread.replica, busy_s, audio.duration_s)
+                    return replace(transcript, effort=effort)
         raise EngineRuntimeError("the engine gave no final transcript", stage="asr")

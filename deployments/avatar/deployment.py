@@ -1,18 +1,22 @@
 """The avatar stage on a replica: portraits prepared once, stretches drawn for whoever asks."""
 
-from collections.abc import AsyncGenerator, Iterator
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from copy import copy
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from deployments.avatar.engine import AvatarEngine, DrawRequest
 from deployments.avatar.portraits import builtin_portraits
-from deployments.avatar.render import stretch_packets
-from deployments.config import AvatarConfig
-from deployments.errors import EngineInputError
+from deployments.avatar.render import Outcome, Rendering, Studio, draw_batch, stretch_packets
+from deployments.avatar.schedule import Due
+from deployments.config import AvatarConfig, EncoderConfig
+from deployments.errors import AvatarError, EngineInputError, engine_errors
 from deployments.registry import load_engine
-from deployments.streams import EngineThread, engine_errors, from_engine
+from deployments.streams import EngineThread
 from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
@@ -22,17 +26,19 @@ from deployments.types import (
     VideoPackets,
 )
 
+PortraitT = TypeVar("PortraitT")
+
 
 class Avatar:
     """Loaded, its built-in portraits prepared, and warm when constructed.
 
-    Streams of several sessions take turns on the engine's one thread, a packet at a time.
+    Stretches of all sessions are drawn by one loop, the most urgent frames first.
     """
 
     def __init__(self, config: AvatarConfig) -> None:
-        self._encoder = config.encoder
         self._engine: AvatarEngine[Any] = load_engine("avatar", config.engine, config.options)
         self._thread = EngineThread("avatar")
+        self._loop = DrawingLoop(self._engine, config.encoder, self._thread)
         self._hang_timeout_s = config.hang_timeout_s
         sources = builtin_portraits()
         with engine_errors("avatar"):
@@ -42,8 +48,7 @@ class Avatar:
                 AvatarCard(s.id, s.name, facts.width_px, facts.height_px, s.builtin)
                 for s in sources
             )
-            for _ in self._packets(self._silence(self._cards[0].id, n_frames=2)):
-                pass  # warms up the engine and the encoder
+            self._warm_up(config.encoder)
 
     async def check_health(self) -> None:
         """Asked by Serve, which replaces the replica when this raises."""
@@ -63,14 +68,16 @@ class Avatar:
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         """The stretch's H.264 packets, the first one with a keyframe."""
-        stream = from_engine(self._packets(stretch), self._thread)
-        async with aclosing(stream) as packets:
+        drawing = self._loop.render(self._portrait(stretch.avatar_id), stretch)
+        async with aclosing(drawing) as packets:
             async for part in packets:
                 yield part
 
-    def _packets(self, stretch: Stretch) -> Iterator[VideoPackets]:
-        portrait = self._portrait(stretch.avatar_id)
-        yield from stretch_packets(self._engine, portrait, stretch, self._encoder)
+    def _warm_up(self, encoder: EncoderConfig) -> None:
+        default = self._cards[0].id
+        silence = self._silence(default, n_frames=2)
+        for _ in stretch_packets(self._engine, self._portrait(default), silence, encoder):
+            pass
 
     def _draw_rest(self, avatar_id: str) -> Frame:
         portrait = self._portrait(avatar_id)
@@ -85,3 +92,74 @@ class Avatar:
     def _silence(self, avatar_id: str, n_frames: int) -> Stretch:
         sound = AudioChunk(np.zeros(0, np.float32), 16_000)
         return Stretch(avatar_id, sound, (), 0, n_frames, n_rest_frames=n_frames)
+
+
+class DrawingLoop(Generic[PortraitT]):
+    """Draws the most urgent frames of all stretches in progress, batch after batch.
+
+    It runs while there is something to draw, as a task that the first stretch starts. A batch is
+    one hop to the engine's thread and back: moved, drawn and encoded there.
+    """
+
+    def __init__(
+        self, engine: AvatarEngine[PortraitT], encoder: EncoderConfig, thread: EngineThread
+    ) -> None:
+        self._engine, self._thread = engine, thread
+        self._studio = Studio(engine, encoder, thread.replica)
+        self._schedule = self._studio.schedule()
+        self._outcomes: dict[Rendering[PortraitT], asyncio.Queue[VideoPackets | AvatarError]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def render(
+        self, portrait: PortraitT, stretch: Stretch
+    ) -> AsyncGenerator[VideoPackets, None]:
+        """The stretch's packets in order, each as soon as it is complete.
+
+        Closing the stream takes the stretch off the loop at once; a batch in progress is finished.
+
+        Raises:
+            AvatarError: as the engine raised it, for this stretch or for a batch that it was in.
+            EngineRuntimeError: for anything else that it raised.
+        """
+        rendering = Rendering(self._studio, portrait, stretch)
+        # Bounded by the stretch: a packet for every ``frames_per_packet`` of its frames (25 in a
+        # turn, 200 in the idle loop), and the error that ends it. The loop waits for no reader.
+        outcomes: asyncio.Queue[VideoPackets | AvatarError] = asyncio.Queue()
+        self._outcomes[rendering] = outcomes
+        self._schedule.add(rendering, stretch, time.monotonic())
+        self._start()
+        n_left = stretch.n_frames - stretch.n_frames_sent
+        try:
+            while n_left > 0:
+                outcome = await outcomes.get()
+                if isinstance(outcome, AvatarError):
+                    raise outcome
+                n_left -= outcome.n_frames
+                yield outcome
+        finally:
+            self._end(rendering)
+            self._thread.submit(rendering.close)
+
+    def _start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._draw_all())
+
+    async def _draw_all(self) -> None:
+        while batch := self._schedule.take(self._engine.capabilities.batch):
+            for rendering, result in await self._drawn(batch):
+                if isinstance(result, AvatarError):
+                    self._schedule.drop(rendering)
+                if rendering in self._outcomes:
+                    self._outcomes[rendering].put_nowait(result)
+
+    async def _drawn(self, batch: Sequence[Due[Rendering[PortraitT]]]) -> list[Outcome[PortraitT]]:
+        try:
+            return await self._thread.run(draw_batch, self._engine, batch, time.monotonic())
+        except AvatarError as error:
+            # Each gets its own, because raising writes the traceback into it.
+            return [Outcome(job, copy(error)) for job in dict.fromkeys(due.job for due in batch)]
+
+    def _end(self, rendering: Rendering[PortraitT]) -> None:
+        rendering.is_over = True
+        self._schedule.drop(rendering)
+        del self._outcomes[rendering]

@@ -42,6 +42,7 @@ class StretchEncoder:
         self._size = (height_px, width_px, 3)
         self._next_frame = first_frame
         self._context: VideoCodecContext | None = _open(settings, width_px, height_px, fps)
+        self._picture: av.VideoFrame | None = None
         self.codec_config: bytes = bytes(self._context.extradata or b"")  # SPS and PPS, Annex B
 
     def encode(self, frame: Frame) -> bytes:
@@ -52,22 +53,32 @@ class StretchEncoder:
         Raises:
             EngineInputError: a frame of another size, or the encoder is closed.
         """
-        if self._context is None:
-            raise EngineInputError("the encoder is closed", stage="avatar")
         if frame.shape != self._size:
             raise EngineInputError(
                 f"a frame of shape {frame.shape} where {self._size} was announced", stage="avatar"
             )
         # OpenCV's conversion takes a third of the time of swscale's.
         planes: Any = cv2.cvtColor(frame, cv2.COLOR_BGR2YUV_I420)
-        picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        picture.pts = self._next_frame
+        self._picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        return self.repeat()
+
+    def repeat(self) -> bytes:
+        """The access unit of the last frame once more, as the next one.
+
+        Raises:
+            EngineInputError: there is no last frame, or the encoder is closed.
+        """
+        if self._context is None:
+            raise EngineInputError("the encoder is closed", stage="avatar")
+        if self._picture is None:
+            raise EngineInputError("there is no frame to repeat", stage="avatar")
+        self._picture.pts = self._next_frame
         self._next_frame += 1
-        return b"".join(bytes(packet) for packet in self._context.encode(picture))
+        return b"".join(bytes(packet) for packet in self._context.encode(self._picture))
 
     def close(self) -> None:
         """Free the encoder; with ``zerolatency`` there is nothing left inside to flush."""
-        self._context = None
+        self._context = self._picture = None
 
     def __enter__(self) -> "StretchEncoder":
         return self
