@@ -1,19 +1,15 @@
-"""What strikes did to the turns they met: outcomes, gaps, and whether that is good enough."""
+"""What strikes did to the turns they met: how these ended, and what their viewers saw."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.load_record import Outcome, TurnRecord
 from benchmarks.load_viewer import LATE_S
-from benchmarks.report import Verdict
 
 STAND_INS = ("idle_face", "voice_only")
 """Where the ladder shows no drawn face: to its viewer a gap, though sound and picture go on."""
-
-SAFE_LEAD_S = 2.0
-"""A viewer with so much in hand when a replica is struck must notice nothing. Source: issue 3."""
 
 _JOINED_S = 0.001  # ladder steps are told in whole frames
 
@@ -126,107 +122,3 @@ def _stood_in(turn: TurnRecord) -> list[Span]:
         else:
             spans.append((start_s, end_s))
     return spans
-
-
-def verdicts_of(
-    runs: Sequence[FaultRun],
-    stage_faults: Iterable[str],
-    gap_limits_s: Mapping[str, float],
-    n_turns: int,
-    n_users: int,
-) -> list[Verdict]:
-    """The figures against what they must reach.
-
-    Args:
-        runs: one for each fault.
-        stage_faults: the names of those that strike a stage, over which the turns are summed.
-        gap_limits_s: how long a viewer may miss the face, by the name of an avatar fault.
-        n_turns: how many admitted turns the sum over the stages needs.
-        n_users: of the load.
-    """
-    wanted = set(stage_faults)
-    struck = [run for run in runs if run.fault in wanted and not run.skipped]
-    verdicts = _stage_verdicts(struck, n_turns)
-    verdicts += _redeploy_verdicts(runs)
-    n_broken = sum(run.n("broken") for run in runs)
-    every = "silently broken, all faults together"
-    verdicts.append(Verdict(every, "0", float(n_broken) if runs else None, 0.0, ""))
-    for run in runs:
-        if run.fault in gap_limits_s:
-            verdicts += _gap_verdicts(run, gap_limits_s[run.fault], n_users)
-    return verdicts
-
-
-def _stage_verdicts(struck: Sequence[FaultRun], n_turns: int) -> list[Verdict]:
-    n_admitted = sum(run.n_admitted for run in struck)
-    note = "" if n_admitted else "no stage was struck"
-    n_failed = sum(_n_failed(run) for run in struck)
-    n_idle = sum(not run.n_struck_at_work for run in struck)
-    return [
-        Verdict("turns on struck stages", f">= {n_turns}", n_admitted, n_turns, "", True, note),
-        Verdict(
-            "... of them not whole, not on the ladder, not shortened and marked (LLM only)",
-            "0",
-            float(n_failed) if n_admitted else None,
-            0.0,
-            "",
-            note=note,
-        ),
-        Verdict(
-            "stage faults that never met a call in progress",
-            "0",
-            float(n_idle) if struck else None,
-            0.0,
-            "",
-            note=note,
-        ),
-    ]
-
-
-def _n_failed(run: FaultRun) -> int:
-    """Admitted turns that a struck stage cost; only the model may shorten a reply."""
-    n_bad = run.n("error", "cut", "broken")
-    return n_bad if run.fault == "kill-llm" else n_bad + run.n("shortened")
-
-
-def _redeploy_verdicts(runs: Sequence[FaultRun]) -> list[Verdict]:
-    return [
-        Verdict(
-            f"{run.fault}: turns not whole and not on the ladder",
-            "0",
-            float(run.n("error", "cut", "broken", "shortened")) if run.strikes else None,
-            0.0,
-            "",
-            note=run.skipped,
-        )
-        for run in runs
-        if run.fault in ("redeploy", "scale")
-    ]
-
-
-def _gap_verdicts(run: FaultRun, limit_s: float, n_users: int) -> list[Verdict]:
-    effects = run.effects()
-    is_shown = bool(run.n_in_flight and effects)
-    note = f"({run.n_in_flight} stretches in flight in {len(run.strikes)} strikes)"
-    safe = [effect for effect in effects if effect.lead_s >= SAFE_LEAD_S]
-    gap_s = max((effect.gap_s for effect in effects), default=0.0)
-    n_bad = sum(effect.gap_s > LATE_S for effect in safe)
-    safe_note = f"(of {len(safe)} viewers)" if safe else "nobody had so much in hand"
-    return [
-        Verdict(
-            f"{run.fault}: gap seen by the viewer, worst",
-            f"<= {limit_s:g} s",
-            gap_s if is_shown else None,
-            limit_s,
-            "s",
-            note=run.skipped or note,
-        ),
-        Verdict(
-            f"... noticed at all with >= {SAFE_LEAD_S:g} s in hand, {n_users} users",
-            "0",
-            float(n_bad) if is_shown and safe else None,
-            0.0,
-            "",
-            note=run.skipped or safe_note,
-        ),
-    ]

@@ -7,7 +7,6 @@ process because a cluster's token is read once in a process's life.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -43,11 +42,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """What was hit, when (seconds since 1970), and how many calls were in flight there then."""
+    """What was hit, when (seconds since 1970), how many calls were in flight there a moment before,
+    and how many on all that were watched."""
 
     pid: int
     at: float
     n_in_flight: int
+    n_in_all: int
 
 
 class Striker:
@@ -83,10 +84,10 @@ class Striker:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def strike(
-        self, targets: Sequence[Target], number: signal.Signals, patience_s: float
-    ) -> Struck:
+    def strike(self, targets: Sequence[Target], number: int, patience_s: float) -> Struck:
         """Signal the busiest of ``targets`` as soon as one has work, or after ``patience_s``.
+
+        Number 0 only looks.
 
         Raises:
             StrikerError: none of them could be asked.
@@ -163,7 +164,7 @@ def _struck(targets: Sequence[Target], number: int, patience_s: float) -> Struck
         if n > 0 or time.monotonic() > until_s:
             pid = targets[chosen].pid
             _signal(pid, number)
-            return Struck(pid, time.time(), n)
+            return Struck(pid, time.time(), n, sum(count for count in counts if count > 0))
         time.sleep(_POLL_S)
 
 

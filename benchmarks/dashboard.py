@@ -30,13 +30,18 @@ class Dashboard:
     url: str
     token: str
 
-    def applications(self) -> Mapping[str, Any]:
-        """All that Serve says of its applications, by name."""
+    def everything(self) -> Mapping[str, Any]:
+        """All that Serve says of itself."""
         answer = httpx.get(
             f"{self.url}/api/serve/applications/", headers=self._headers(), timeout=_TIMEOUT
         )
-        applications: Mapping[str, Any] = answer.raise_for_status().json()["applications"]
-        return applications
+        said: Mapping[str, Any] = answer.raise_for_status().json()
+        return said
+
+    def applications(self) -> Mapping[str, Any]:
+        """All that Serve says of its applications, by name."""
+        found: Mapping[str, Any] = self.everything()["applications"]
+        return found
 
     def deployments(self) -> Mapping[str, Any]:
         """All that Serve says of the graph's deployments, by name."""
