@@ -6,6 +6,7 @@ Serve does not stop a stream that its reader leaves, so each one is held in ``ca
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -28,6 +29,9 @@ from deployments.types import (
     TtsCapabilities,
     VideoPackets,
 )
+from graph import replicas
+from graph.cluster_gate import GateNews, GateReport
+from graph.events import QueueUpdated
 from graph.stages import Stages
 
 FactsT = TypeVar("FactsT")
@@ -53,6 +57,13 @@ class _Handle(Generic[FactsT]):
         self._handle = handle
         self._streaming = handle.options(stream=True)
         self._facts: FactsT | None = None
+        self._calls: WeakKeyDictionary[AsyncGenerator[Any, None], list[str]] = WeakKeyDictionary()
+
+    def stalled(self, stream: AsyncGenerator[Any, None]) -> None:
+        """The replica that has this stream of ours gives no output, so send it nothing more for
+        now. To be called before the second request begins."""
+        for request_id in self._calls.get(stream, ()):
+            replicas.HERE.stalled(request_id)
 
     async def describe(self) -> FactsT:
         if self._facts is None:
@@ -64,9 +75,19 @@ class _Handle(Generic[FactsT]):
             async with cancelling(getattr(self._handle, method).remote(*args)) as response:
                 return await response
 
-    async def _stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
+    def _stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
+        request_ids: list[str] = []
+        stream = self._items(request_ids, method, *args)
+        self._calls[stream] = request_ids
+        return stream
+
+    async def _items(
+        self, request_ids: list[str], method: str, *args: Any
+    ) -> AsyncGenerator[Any, None]:
         with _our_errors(self.stage):
             async with cancelling(getattr(self._streaming, method).remote(*args)) as items:
+                # Its public id is that of the HTTP request, common to all calls of a turn.
+                request_ids.append(items._request_metadata.internal_request_id)
                 async for item in items:
                     yield item
 
@@ -108,6 +129,21 @@ class AvatarHandle(_Handle[AvatarCapabilities]):
 
     def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         return self._stream("render", stretch)
+
+
+class AdmissionHandle(_Handle[None]):
+    """The deployment that lets turns in; see ``graph.cluster_gate.AdmissionStage``."""
+
+    stage = "admission"
+
+    def enter(
+        self, turn_id: str, ingress_id: str, waited_s: float
+    ) -> AsyncGenerator[QueueUpdated, None]:
+        return self._stream("enter", turn_id, ingress_id, waited_s)
+
+    async def report(self, report: GateReport) -> GateNews:
+        news: GateNews = await self._answer("report", report)
+        return news
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""What this process knows of the replicas that it calls: how busy each is, and which ones hang.
+
+A replica that hangs raises nothing and keeps its place in Serve's routing. So whoever waits in
+vain says so, and ``graph.router`` sends nothing more there until the replica shows signs of life.
+
+How a caller says it: ``AvatarHandle.stalled(stream)`` (any handle of ``graph.handles`` that
+streams), with the very generator that the handle returned, while it is still open and *before* the
+second request begins. It returns at once, may be called twice, and does nothing for a stream that
+no replica has taken yet or that has ended.
+
+Free of Serve: replicas are any hashable names. Used from two threads, the caller's and the
+router's.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Set
+from typing import TypeVar
+
+ReplicaT = TypeVar("ReplicaT", bound=Hashable)
+
+QUARANTINE_S = 10.0
+RECHECK_S = 2.0
+
+
+class Replicas:
+    """Who was sent which request, and whom to leave alone.
+
+    A reported replica stays a suspect for ``QUARANTINE_S`` and until it answers a probe after that;
+    one that does not is probed again every ``RECHECK_S``.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._replica_of: dict[str, Hashable] = {}  # requests in flight
+        self._probe_at_s: dict[Hashable, float] = {}  # suspects
+
+    def sent(self, request_id: str, replica: Hashable) -> None:
+        """The request goes to the replica."""
+        with self._lock:
+            self._replica_of[request_id] = replica
+
+    def ended(self, request_id: str, replica: Hashable | None = None) -> None:
+        """The replica (any, if not given) has no more to do with the request."""
+        with self._lock:
+            if replica is None or self._replica_of.get(request_id) == replica:
+                self._replica_of.pop(request_id, None)
+
+    def stalled(self, request_id: str) -> None:
+        """Whoever has this request gives no output; unknown requests are ignored."""
+        with self._lock:
+            if request_id in self._replica_of:
+                replica = self._replica_of[request_id]
+                self._probe_at_s[replica] = self._now() + QUARANTINE_S
+
+    def best(self, near: Set[ReplicaT], all_replicas: Set[ReplicaT]) -> list[ReplicaT]:
+        """Where a request may go, the one with the fewest requests of this process first.
+
+        These are the near replicas, else any, that are no suspects; where all are suspects,
+        suspicion says nothing, and the near ones are as good as any.
+        """
+        with self._lock:
+            suspects = self._probe_at_s.keys()
+            allowed = list(near - suspects or all_replicas - suspects or near)
+            n_in_flight = Counter(self._replica_of.values())
+        random.shuffle(allowed)  # among equals, any
+        return sorted(allowed, key=lambda replica: n_in_flight[replica])
+
+    def due(self, replicas: Set[ReplicaT]) -> set[ReplicaT]:
+        """Those of the replicas that are to be probed now, and again in ``RECHECK_S``."""
+        now_s = self._now()
+        with self._lock:
+            found = {r for r in replicas if self._probe_at_s.get(r, now_s + 1) <= now_s}
+            for replica in found:
+                self._probe_at_s[replica] = now_s + RECHECK_S
+        return found
+
+    def answered(self, replica: Hashable) -> None:
+        """The replica answered a probe: no suspect any more."""
+        with self._lock:
+            self._probe_at_s.pop(replica, None)
+
+    def gone(self, replicas: Iterable[Hashable]) -> None:
+        """The replicas are no more."""
+        dead = set(replicas)
+        with self._lock:
+            self._probe_at_s = {r: s for r, s in self._probe_at_s.items() if r not in dead}
+            self._replica_of = {i: r for i, r in self._replica_of.items() if r not in dead}
+
+
+HERE = Replicas()
+"""Of this process: shared by its handles and their routers."""
