@@ -12,6 +12,8 @@ from deployments.avatar.deployment import Avatar
 from deployments.llm.deployment import Llm
 from deployments.tts.deployment import Tts
 from graph.config import AppConfig, check_config
+from graph.gatekeeper import Gatekeeper, GatekeeperConfig
+from graph.router import AVOIDING
 from web.ingress import Ingress
 
 
@@ -24,8 +26,11 @@ def build(config: AppConfig) -> Application:
     check_config(config)
     return serve.deployment(name="ingress")(Ingress).bind(
         config.model_dump(mode="json"),
-        serve.deployment(name="asr")(Asr).bind(config.asr),
-        serve.deployment(name="llm")(Llm).bind(config.llm),
-        serve.deployment(name="tts")(Tts).bind(config.tts),
-        serve.deployment(name="avatar")(Avatar).bind(config.avatar),
+        serve.deployment(name="asr", request_router_config=AVOIDING)(Asr).bind(config.asr),
+        serve.deployment(name="llm", request_router_config=AVOIDING)(Llm).bind(config.llm),
+        serve.deployment(name="tts", request_router_config=AVOIDING)(Tts).bind(config.tts),
+        serve.deployment(name="avatar", request_router_config=AVOIDING)(Avatar).bind(config.avatar),
+        serve.deployment(name="admission")(Gatekeeper).bind(
+            GatekeeperConfig(admission=config.admission, look_ahead_s=config.ingress.look_ahead_s)
+        ),
     )

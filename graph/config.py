@@ -15,6 +15,7 @@ from deployments.config import (
 )
 from deployments.errors import ConfigError
 from deployments.registry import check_options
+from graph.admission import AdmissionSettings
 from graph.face import TurnSettings
 from web.keys import read_hashes
 from web.settings import IngressSettings, check_exposure
@@ -29,6 +30,7 @@ class AppConfig(Settings):
     tts: TtsConfig = TtsConfig()
     avatar: AvatarConfig = AvatarConfig()
     turn: TurnSettings = TurnSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     ingress: IngressSettings = IngressSettings()
 
 

@@ -16,9 +16,12 @@ from ray.serve.metrics import Counter, Histogram
 
 from deployments.config import StageConfig, VadConfig
 from deployments.registry import load_engine
+from graph.admission import AdmissionSettings
+from graph.cluster_gate import ClusterGate
 from graph.face import TurnSettings
-from graph.handles import from_handles
+from graph.handles import AdmissionHandle, from_handles
 from graph.idle import idle_loop
+from graph.measured import measured
 from graph.metrics import TurnMetrics
 from graph.repeat import with_repeats
 from graph.stages import Stages
@@ -40,7 +43,7 @@ _FAILED = {"DEPLOY_FAILED", "UNHEALTHY"}
 class Ingress:
     """One process that answers HTTP. It is up at once and says ``loading`` while stages load.
 
-    Args of the constructor: the whole profile as plain data, and a handle for each stage.
+    Args of the constructor: the whole profile as plain data, and a handle for each deployment.
     """
 
     def __init__(
@@ -50,12 +53,19 @@ class Ingress:
         llm: DeploymentHandle[Any],
         tts: DeploymentHandle[Any],
         avatar: DeploymentHandle[Any],
+        admission: DeploymentHandle[Any],
     ) -> None:
         # What the ingress logs goes where Serve's own lines go, under the same settings.
         logging.getLogger("avatar").parent = logging.getLogger("ray.serve")
         self._config = config
+        self._gate = ClusterGate(
+            AdmissionHandle(admission),
+            AdmissionSettings.model_validate(config["admission"]),
+            ingress_id=serve.get_replica_context().replica_id.unique_id,
+            look_ahead_s=config["ingress"]["look_ahead_s"],
+        )
         self._stages = with_repeats(
-            from_handles(asr, llm, tts, avatar),
+            measured(from_handles(asr, llm, tts, avatar), self._gate.note),
             *(StageConfig.model_validate(_general(config[name])) for name in STAGES),
         )
 
@@ -78,6 +88,8 @@ class Ingress:
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
             idle_loop=partial(idle_loop, self._stages.avatar),
             turn=TurnSettings.model_validate(self._config["turn"]),
+            gate=self._gate,
+            background=(self._gate.run,),
             on_turn=turns.record,
             on_admission=turns.admit,
         )

@@ -1,0 +1,233 @@
+"""One ingress process's gate: it asks the one place that decides for all of them.
+
+While that place does not answer, the process decides alone, by the same rules, over its share of
+the machine; it has been told of its own turns and efforts all along, so it starts well informed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from deployments.errors import StageError
+from deployments.streams import Reader
+from deployments.types import Effort
+from graph.admission import AdmissionSettings
+from graph.door import Door
+from graph.events import Progress, QueueUpdated
+from graph.timing import Now
+
+logger = logging.getLogger("avatar.admission")
+
+_MIN_SENT_S = 1.0  # of media, before its cost in this process's own time says anything
+_SOON_S = 0.02  # turns that end together are told together
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """What an ingress process tells: all its turns (``ahead_s`` as of now; ``None`` before the
+    first was sent), those that ended, and what outputs took since the last report, by stage."""
+
+    ingress_id: str
+    turns: Mapping[str, Progress | None] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+    efforts: tuple[tuple[str, Effort], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateNews:
+    """What it is told in return, so that it could go on alone."""
+
+    n_replicas: Mapping[str, int]
+    n_ingresses: int
+
+
+class AdmissionStage(Protocol):
+    """The one place that decides, as an ingress process sees it."""
+
+    def enter(
+        self, turn_id: str, ingress_id: str, waited_s: float
+    ) -> AsyncGenerator[QueueUpdated, None]: ...
+
+    async def report(self, report: GateReport) -> GateNews: ...
+
+
+@dataclass(slots=True)
+class _Turn:
+    progress: Progress | None = None
+    told_at_s: float = 0.0
+
+    def now(self, now_s: float) -> Progress | None:
+        if self.progress is None:
+            return None
+        return replace(self.progress, ahead_s=self.progress.ahead_s - (now_s - self.told_at_s))
+
+
+class ClusterGate:
+    """A ``graph.gate.Gate``; ``run`` reports in the background for as long as it is awaited."""
+
+    def __init__(
+        self,
+        stage: AdmissionStage,
+        settings: AdmissionSettings,
+        *,
+        ingress_id: str,
+        look_ahead_s: float,
+        now: Now = time.monotonic,
+        cpu_s: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._stage, self._settings, self._id, self._now = stage, settings, ingress_id, now
+        # What this process knows of its own turns needs no time to settle.
+        self._alone = Door(settings.model_copy(update={"settle_s": 0.0}), look_ahead_s, now)
+        self._turns: dict[str, _Turn] = {}
+        self._n_entering = 0
+        self._left: set[str] = set()
+        self._efforts: dict[tuple[str, str], Effort] = {}
+        self._own = _OwnTime(cpu_s)
+        self._is_alone = False
+        self._hurry = asyncio.Event()
+
+    async def enter(self, turn_id: str) -> AsyncGenerator[QueueUpdated, None]:
+        """See ``Gate.enter``."""
+        began_s = self._now()
+        is_in = False
+        self._n_entering += 1
+        try:
+            async with aclosing(self._place(turn_id, began_s)) as places:
+                async for place in places:
+                    yield place
+            is_in = True
+        finally:
+            self._n_entering -= 1
+            if is_in:
+                self._turns[turn_id] = _Turn()
+                self._hurry.set()
+            else:
+                self._forget(turn_id)
+
+    def progressed(self, turn_id: str, progress: Progress) -> None:
+        """See ``Gate.progressed``."""
+        if (turn := self._turns.get(turn_id)) is not None:
+            self._own.sent(progress.sent_s - (turn.progress.sent_s if turn.progress else 0.0))
+            turn.progress, turn.told_at_s = progress, self._now()
+
+    def leave(self, turn_id: str) -> None:
+        """See ``Gate.leave``."""
+        if self._turns.pop(turn_id, None) is not None:
+            self._forget(turn_id)
+
+    def note(self, stage: str, effort: Effort) -> None:
+        """What an output took; told with the next report."""
+        key = (stage, effort.replica)
+        before = self._efforts.get(key)
+        if before is not None:
+            busy_s, media_s = before.busy_s + effort.busy_s, before.media_s + effort.media_s
+            effort = replace(effort, busy_s=busy_s, media_s=media_s)
+        self._efforts[key] = effort
+
+    async def run(self) -> None:
+        """Report until cancelled: often while there are turns, else so that it is not forgotten."""
+        while True:
+            await self._report()
+            self._hurry.clear()
+            try:
+                async with asyncio.timeout(self._every_s()):
+                    await self._hurry.wait()
+                    await asyncio.sleep(_SOON_S)
+            except TimeoutError:
+                continue
+
+    def _every_s(self) -> float:
+        is_busy = self._turns or self._n_entering or self._is_alone
+        return self._settings.report_every_s if is_busy else self._settings.idle_report_every_s
+
+    async def _place(self, turn_id: str, began_s: float) -> AsyncGenerator[QueueUpdated, None]:
+        if not self._is_alone:
+            try:
+                async with aclosing(self._asked(turn_id)) as places:
+                    async for place in places:
+                        yield place
+                return
+            except (StageError, TimeoutError) as error:
+                self._go_on_alone(error)
+        waited_s = self._now() - began_s
+        async with aclosing(self._alone.enter(turn_id, self._id, waited_s)) as places:
+            async for place in places:
+                yield place
+
+    async def _asked(self, turn_id: str) -> AsyncGenerator[QueueUpdated, None]:
+        """Its place, as the deployment says.
+
+        Raises:
+            TimeoutError: it says nothing, or has said nothing for longer than it ever would.
+        """
+        patience_s = self._settings.answer_timeout_s
+        async with aclosing(Reader(self._stage.enter(turn_id, self._id, 0.0))) as places:
+            while (place := await places.next(patience_s)) is not None:
+                yield place
+                patience_s = self._settings.max_wait_s
+
+    async def _report(self) -> None:
+        report = self._report_now()
+        for stage, effort in report.efforts:
+            self._alone.admission.note(stage, effort, self._now())
+        self._alone.report(self._id, report.turns, report.left)
+        try:
+            async with asyncio.timeout(self._settings.answer_timeout_s):
+                news = await self._stage.report(report)
+        except (StageError, TimeoutError) as error:
+            self._left |= set(report.left)
+            self._go_on_alone(error)
+            return
+        self._come_back(news)
+
+    def _report_now(self) -> GateReport:
+        now_s = self._now()
+        if (own := self._own.effort(self._id, is_idle=not self._turns)) is not None:
+            self.note("ingress", own)
+        turns = {turn_id: turn.now(now_s) for turn_id, turn in self._turns.items()}
+        efforts = tuple((stage, effort) for (stage, _), effort in self._efforts.items())
+        left = tuple(self._left - turns.keys())
+        self._efforts, self._left = {}, set()
+        return GateReport(self._id, turns, left, efforts)
+
+    def _go_on_alone(self, error: Exception) -> None:
+        if not self._is_alone:
+            logger.warning("admission does not answer, deciding alone: %s", type(error).__name__)
+        self._is_alone = True
+
+    def _come_back(self, news: GateNews) -> None:
+        if self._is_alone:
+            logger.warning("admission answers again")
+        self._is_alone = False
+        admission = self._alone.admission
+        admission.n_replicas, admission.share = news.n_replicas, 1 / max(1, news.n_ingresses)
+
+    def _forget(self, turn_id: str) -> None:
+        """It ended, or never began although somebody may have let it in."""
+        self._left.add(turn_id)
+        self._alone.leave(turn_id)
+        self._hurry.set()
+
+
+class _OwnTime:
+    """What a second of sent media costs this process itself."""
+
+    def __init__(self, cpu_s: Callable[[], float]) -> None:
+        self._cpu_s = cpu_s
+        self._since_s = cpu_s()
+        self._sent_s = 0.0
+
+    def sent(self, media_s: float) -> None:
+        self._sent_s += max(0.0, media_s)
+
+    def effort(self, ingress_id: str, *, is_idle: bool) -> Effort | None:
+        """Since the last one; ``None`` while too little was sent. Idling costs nobody."""
+        if self._sent_s < _MIN_SENT_S and not is_idle:
+            return None
+        found = Effort(ingress_id, self._cpu_s() - self._since_s, self._sent_s)
+        self._since_s, self._sent_s = self._cpu_s(), 0.0
+        return found if found.media_s >= _MIN_SENT_S else None

@@ -1,0 +1,92 @@
+"""The one place that decides who may start a turn, for all ingress processes.
+
+What it knows is soft: every ingress tells all of its turns in each report, so a new replica of it
+knows them after one round.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from ray import serve
+
+from deployments.config import Settings
+from graph.admission import AdmissionSettings
+from graph.cluster_gate import GateNews, GateReport
+from graph.door import Door
+from graph.events import QueueUpdated
+
+logger = logging.getLogger("avatar.admission")
+
+
+class GatekeeperConfig(Settings):
+    """What the deployment needs of the profile."""
+
+    admission: AdmissionSettings = AdmissionSettings()
+    look_ahead_s: float = 20.0
+
+
+class Gatekeeper:
+    """The deployment ``admission``; one replica."""
+
+    def __init__(self, config: GatekeeperConfig) -> None:
+        logging.getLogger("avatar").parent = logging.getLogger("ray.serve")
+        self._settings = config.admission
+        self._door = Door(config.admission, config.look_ahead_s, time.monotonic)
+        self._application = serve.get_replica_context().app_name
+        self._counted_at_s = 0.0
+        self._counting: asyncio.Task[None] | None = None
+
+    async def enter(
+        self, turn_id: str, ingress_id: str, waited_s: float
+    ) -> AsyncGenerator[QueueUpdated, None]:
+        """Its places in the queue; ends when the turn may start.
+
+        Raises:
+            TurnRefusedError: there is no room.
+        """
+        self._count_replicas()
+        async with aclosing(self._door.enter(turn_id, ingress_id, waited_s)) as places:
+            async for place in places:
+                yield place
+
+    async def report(self, report: GateReport) -> GateNews:
+        """How the turns of an ingress come on; answered with what it would need alone."""
+        if report.turns:
+            self._count_replicas()
+        admission, now_s = self._door.admission, time.monotonic()
+        for stage, effort in report.efforts:
+            admission.note(stage, effort, now_s)
+        self._door.report(report.ingress_id, report.turns, report.left)
+        return GateNews(admission.n_replicas, admission.n_ingresses(now_s))
+
+    def _count_replicas(self) -> None:
+        """Beside the answer, now and then: it asks Serve's controller."""
+        now_s = time.monotonic()
+        is_due = now_s - self._counted_at_s >= self._settings.count_replicas_every_s
+        if is_due and (self._counting is None or self._counting.done()):
+            self._counted_at_s = now_s
+            self._counting = asyncio.create_task(self._count())
+
+    async def _count(self) -> None:
+        try:
+            found = await asyncio.to_thread(_running_replicas, self._application)
+        except Exception as error:  # the controller is away: what was known goes on to hold
+            logger.warning("replicas not counted: %s", type(error).__name__)
+            return
+        self._door.admission.n_replicas = found
+
+
+def _running_replicas(application: str) -> Mapping[str, int]:
+    """Blocks. How many replicas of each deployment run."""
+    overview = serve.status().applications.get(application)
+    if overview is None:
+        return {}
+    return {name: _n_running(d.replica_states) for name, d in overview.deployments.items()}
+
+
+def _n_running(states: Mapping[Any, int]) -> int:
+    return sum(n for state, n in states.items() if getattr(state, "value", state) == "RUNNING")
