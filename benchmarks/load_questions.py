@@ -5,15 +5,20 @@ whole answer is known, its length can be chosen, and nobody else's can be mistak
 questions pass through speech recognition, so only what is typical of each answer is looked for.
 """
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.load_settings import LoadSettings
-from benchmarks.speech import Speaker, wav
+from benchmarks.load_speech import INDEX
+from graph.preflight import ROOT
 
 CHARACTERS_PER_S = {"en": 15.8, "zh": 3.8, "es": 16.0}
 """How fast espeak's default voices speak such texts.
@@ -53,21 +58,6 @@ _TEXTS = {
         "La nieve recién caída hace tan silenciosa la calle que se oyen las farolas.",
     ),
 }  # fmt: skip
-
-_SPOKEN = (
-    ("Can you tell me what day it is today, and what the date is?", r"\bToday is\b"),
-    ("Good morning, can you tell me who you are and what your name is?", r"\bI'm Avatar\b"),
-    ("What is one hundred and forty four divided by twelve, please?", r"\b144 divided by 12\b"),
-    ("Could you tell me a good joke, please? I would like to laugh today.",
-     r"\b(?:too many windows|asked a robot|S car)\b"),
-    ("Excuse me, could you please tell me what time it is now?", r"\bIt is \d+"),
-    ("I would like to know something interesting, tell me a fact please.",
-     r"\b(?:day on Venus|octopus|[Hh]oney hardly)\b"),
-)  # fmt: skip
-"""Questions that Moonshine hears well in espeak's voice, and what only their answers hold."""
-
-_PREAMBLES = ("", "I have a question. ", "I hope that you can hear me well. I have a question. ")
-"""Said before, to make a question longer; no rule knows them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,10 +129,13 @@ class SpokenQuestions:
     def __init__(self, settings: LoadSettings) -> None:
         self._range = settings.question_s
         if settings.wav_folder:
-            self._by_subject = [[question] for question in _from(Path(settings.wav_folder))]
-        else:
-            speaker = Speaker()
-            self._by_subject = [_said(speaker, i) for i in range(len(_SPOKEN))]
+            self._by_subject = _read(Path(settings.wav_folder))
+            return
+        with tempfile.TemporaryDirectory(prefix="avatar-questions-") as folder:
+            # The voice runs in a process of its own that wants plain sockets, not Locust's.
+            command = [sys.executable, "-m", "benchmarks.load_speech", folder]
+            subprocess.run(command, cwd=ROOT, check=True)
+            self._by_subject = _read(Path(folder))
 
     def draw(self, user: int, number: int, random: Random) -> Question:
         """Neighbours ask different things at a time; the length is the nearest that there is."""
@@ -151,21 +144,25 @@ class SpokenQuestions:
         return min(subject, key=lambda question: abs(question.lasts_s - wanted_s))
 
 
-def _said(speaker: Speaker, subject: int) -> list[Question]:
-    text, tell = _SPOKEN[subject]
-    others = tuple(other for i, (_, other) in enumerate(_SPOKEN) if i != subject)
-    questions = []
-    for preamble in _PREAMBLES:
-        audio = speaker.say(preamble + text)
-        file = wav(audio.samples, audio.sample_rate_hz)
-        questions.append(
-            Question("spoken", preamble + text, file, "", tell, others, audio.duration_s)
-        )
-    return questions
-
-
-def _from(folder: Path) -> Sequence[Question]:
-    questions = [Question("spoken", p.name, p.read_bytes()) for p in sorted(folder.glob("*.wav"))]
-    if not questions:
+def _read(folder: Path) -> list[list[Question]]:
+    """The folder's questions by subject; each file is one where ``benchmarks.load_speech``, which
+    writes more beside them, did not make them."""
+    index = folder / INDEX
+    if index.exists():
+        subjects = json.loads(index.read_text())
+        return [[_indexed(folder, said, subjects) for said in each["said"]] for each in subjects]
+    alone = [[Question("spoken", p.name, p.read_bytes())] for p in sorted(folder.glob("*.wav"))]
+    if not alone:
         raise ValueError(f"no .wav file in {folder}")
-    return questions
+    return alone
+
+
+def _indexed(folder: Path, said: Mapping[str, Any], subjects: Sequence[Any]) -> Question:
+    return Question(
+        kind="spoken",
+        text=said["text"],
+        wav=(folder / said["file"]).read_bytes(),
+        tell=said["tell"],
+        others=tuple(each["tell"] for each in subjects if each["tell"] != said["tell"]),
+        lasts_s=said["lasts_s"],
+    )

@@ -121,7 +121,8 @@ def run_load(
         command = [
             sys.executable, "-m", "locust", "-f", str(_LOCUST_FILE), "--headless",
             "--host", url, "--users", str(users), "--spawn-rate", str(users),
-            "--loglevel", "WARNING", "--only-summary", "--json", "--exit-code-on-error", "0",
+            "--loglevel", "WARNING", "--only-summary", "--exit-code-on-error", "0",
+            "--json-file", str(Path(folder, "stats")),  # instead of tables of its own
             "--turns-file", str(turns), "--report-file", str(report), *_written(settings),
         ]  # fmt: skip
         if processes > 1:
