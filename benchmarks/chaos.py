@@ -178,6 +178,7 @@ def _run(fault: Fault, site: Site, options: argparse.Namespace) -> FaultRun:
         question=fault.question,
         answer_s=options.answer_s,
         pause_s=options.pause_s,
+        check=_check(site.url),
     )
     try:
         with conversing(load) as conversations:
@@ -185,6 +186,12 @@ def _run(fault: Fault, site: Site, options: argparse.Namespace) -> FaultRun:
             return FaultRun(fault.name, tuple(strikes), tuple(conversations.records()))
     except SkippedError as error:
         return _skipped(fault, str(error))
+
+
+def _check(url: str) -> str:
+    """Whether answers can be compared with what they must be."""
+    health = httpx.get(f"{url}/health", timeout=30).json()
+    return "rules" if health["deployments"]["llm"]["engine"] == "rules" else "none"
 
 
 def _share(options: argparse.Namespace) -> int:

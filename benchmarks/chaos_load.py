@@ -14,10 +14,11 @@ from benchmarks.load_record import TurnRecord, read_records
 from graph.preflight import ROOT
 
 _END_S = 20.0
+_TURNS, _SAID = "turns", "said"
 
 
 class LoadFailedError(Exception):
-    """The load test ended with an error of its own; it has said which."""
+    """The load test ended with an error of its own; the message holds what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Load:
     question: str
     answer_s: str
     pause_s: str
-    start_s: float = 0.0
+    check: str
 
     def options(self) -> list[str]:
         # Each turn is a session of its own: one that could not be kept must not fail the next.
@@ -41,7 +42,7 @@ class Load:
             "question": self.question,
             "answer-s": self.answer_s,
             "pause-s": self.pause_s,
-            "start-s": self.start_s,
+            "check": self.check,
             "session-turns": 1,
         }
         return [part for name, value in values.items() for part in (f"--{name}", str(value))]
@@ -50,8 +51,8 @@ class Load:
 class Conversations:
     """A load test in progress."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", turns_file: Path) -> None:
-        self._process, self._turns_file = process, turns_file
+    def __init__(self, process: "subprocess.Popen[bytes]", folder: Path) -> None:
+        self._process, self._folder = process, folder
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it ended within ``timeout_s``."""
@@ -67,26 +68,29 @@ class Conversations:
         Raises:
             LoadFailedError: there is none.
         """
-        status = self._process.wait()
-        if status or not self._turns_file.exists():
-            raise LoadFailedError(f"the load test ended with status {status}")
-        return read_records(self._turns_file)
+        status, turns_file = self._process.wait(), self._folder / _TURNS
+        if status or not turns_file.exists():
+            said = (self._folder / _SAID).read_text()[-2000:]
+            raise LoadFailedError(f"the load test ended with status {status}: {said}")
+        return read_records(turns_file)
 
 
 @contextmanager
 def conversing(load: Load) -> Iterator[Conversations]:
     """Users who converse until their turns are done, or the block is left."""
-    with tempfile.TemporaryDirectory(prefix="avatar-chaos-load-") as folder:
-        turns_file = Path(folder, "turns")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load", *load.options(),
-             "--turns-file", str(turns_file)],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,  # its report is not ours
-            start_new_session=True,  # it starts processes too: they are ended as one group
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="avatar-chaos-load-") as name:
+        folder = Path(name)
+        command = [sys.executable, "-m", "benchmarks.load", *load.options()]
+        with (folder / _SAID).open("wb") as said:
+            process = subprocess.Popen(
+                [*command, "--turns-file", str(folder / _TURNS)],
+                cwd=ROOT,
+                stdout=subprocess.DEVNULL,  # its report is not ours
+                stderr=said,
+                start_new_session=True,  # it starts processes too: they are ended as one group
+            )
         try:
-            yield Conversations(process, turns_file)
+            yield Conversations(process, folder)
         finally:
             _end(process)
 
