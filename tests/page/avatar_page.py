@@ -1,5 +1,6 @@
 """The page as its user sees it."""
 
+import base64
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -72,6 +73,12 @@ class AvatarPage:
         """The reply's <video>."""
         return cast(dict[str, Any], await self.at("reply").evaluate(READ_VIDEO))
 
+    async def played(self) -> bytes:
+        """All that was given to the <video>, where the page was opened with a script that keeps it
+        in ``window.played``."""
+        encoded = await self.page.evaluate(READ_PLAYED)
+        return base64.b64decode(encoded)
+
     async def told(self) -> list[dict[str, Any]]:
         """The session's turns as the server remembers them."""
         url = f"{self.url}/api/v1/sessions/{await self.session()}"
@@ -95,6 +102,11 @@ BROWSERS_OWN = (
     "Failed to load resource",
     "The Cross-Origin-Opener-Policy header has been ignored",
 )
+READ_PLAYED = """() => {
+    let text = "";
+    for (const byte of window.played) text += String.fromCharCode(byte);
+    return btoa(text);
+}"""
 READ_VIDEO = """(video) => ({
     position_s: video.currentTime,
     duration_s: video.duration,

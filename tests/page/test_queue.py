@@ -3,8 +3,9 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -136,7 +137,7 @@ async def test_a_refusal_says_when_to_try_again_and_then_lets_one(
 async def test_a_reduced_face_is_told_in_a_quiet_line_and_marked_in_the_timeline(
     page: AvatarPage,
 ) -> None:
-    await page.page.route(STREAM, reduce)
+    await tell_of(LADDER, page)
     await page.ask(SHORT)
     await page.finishes()
     await expect(page.at("ladder-note")).to_have_text(
@@ -147,7 +148,7 @@ async def test_a_reduced_face_is_told_in_a_quiet_line_and_marked_in_the_timeline
     classes = await marks.evaluate_all("(parts) => parts.map((part) => part.className)")
     assert classes == ["part whole", "part half_rate", "part idle_face", "part whole"]
 
-    await page.page.unroute(STREAM)
+    await tell_of([], page)
     await page.ask(SHORT)
     await page.finishes()
     await expect(page.at("ladder-note")).to_be_hidden()
@@ -160,10 +161,19 @@ LADDER = [
 ]
 
 
-async def reduce(route: Route) -> None:
-    """The server's own answer, as it would be told of a turn that was on the ladder."""
-    answer = await route.fetch()
-    whole = await answer.text()
-    told = whole.replace('"ladder":[]', f'"ladder":{json.dumps(LADDER)}')
-    assert told != whole
-    await route.fulfill(response=answer, body=told)
+async def tell_of(ladder: Sequence[Mapping[str, Any]], page: AvatarPage) -> None:
+    """The server's own answers, told as those of turns on this ladder."""
+
+    async def told(route: Route) -> None:
+        answer = await route.fetch()
+        if not answer.ok:
+            return await route.fulfill(response=answer)
+        *events, done, rest = (await answer.text()).split("\n\n")
+        assert (done.split("\n")[0], rest) == ("event: done", "")
+        turn = json.loads(done.partition("data: ")[2])
+        turn["timings"]["ladder"] = ladder
+        last = f"event: done\ndata: {json.dumps(turn)}\n\n"
+        await route.fulfill(response=answer, body="\n\n".join([*events, last]))
+
+    await page.page.unroute(STREAM)
+    await page.page.route(STREAM, told)

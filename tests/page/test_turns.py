@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.page.avatar_page import LONG, SHORT, AvatarPage
+from tests.page.avatar_page import LONG, SHORT, TURN_TIMEOUT_MS, AvatarPage
 from tests.page.conftest import OpenPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -142,6 +142,29 @@ async def test_two_pages_at_once_never_mix(open_page: OpenPage) -> None:
         assert [turn["response_text"] for turn in told] == await page.answers()
 
 
+async def test_two_pages_that_speak_at_once_each_show_their_own_answer(
+    open_page: OpenPage,
+) -> None:
+    questions = ["What can you do?", "¿Qué puedes hacer?"]
+    pages = [await (await open_page(script=KEEP_WHAT_IS_PLAYED)).visit() for _ in questions]
+    for page, question in zip(pages, questions, strict=True):
+        await page.ask(question)
+    await asyncio.gather(*(page.reaches("speaking") for page in pages))
+    assert [(await page.reply())["is_paused"] for page in pages] == [False, False]
+    await asyncio.gather(*(page.reaches("idle", TURN_TIMEOUT_MS) for page in pages))
+
+    answers = []
+    for page, question in zip(pages, questions, strict=True):
+        await assert_was_seen_whole(page)
+        (turn,) = await page.told()
+        assert [turn["user_text"]] == await page.questions() == [question]
+        assert [turn["response_text"]] == await page.answers()
+        kept = await page.page.context.request.get(page.url + turn["video_url"])
+        assert await page.played() == await kept.body()
+        answers.append(turn["response_text"])
+    assert len(set(answers)) == 2
+
+
 async def test_a_reload_keeps_the_conversation(open_page: OpenPage) -> None:
     page = await (await open_page()).visit()
     await page.ask(SHORT)
@@ -190,6 +213,14 @@ async def test_the_timeline_shows_where_the_time_went(open_page: OpenPage) -> No
     assert (f"{ms:.0f} ms" in total) if ms < 999.5 else (f"{ms / 1000:.2f} s" in total)
 
 
+KEEP_WHAT_IS_PLAYED = """
+window.played = [];
+const append = SourceBuffer.prototype.appendBuffer;
+SourceBuffer.prototype.appendBuffer = function (bytes) {
+    window.played.push(...new Uint8Array(bytes.buffer ?? bytes));
+    return append.call(this, bytes);
+};
+"""
 WATCH_FIRST_PICTURE = """() => new MutationObserver((_, observer) => {
     const { state, fragmentsReceived } = document.body.dataset;
     if (state !== "speaking") return;
