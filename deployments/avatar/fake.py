@@ -46,6 +46,7 @@ class FakeAvatar:
         batch: int = Field(default=8, ge=1)
         load_s: float = Field(default=0.0, ge=0)
         first_delay_s: float = Field(default=0.0, ge=0)
+        latency_per_call_s: float = Field(default=0.0, ge=0)  # of ``draw``, whatever the batch
         latency_per_frame_s: float = Field(default=0.0, ge=0)
         fail_load: bool = False
         fail_on_call: int | None = Field(default=None, ge=1)
@@ -101,7 +102,8 @@ class FakeAvatar:
         if self._n_calls == self._settings.fail_on_call:
             raise EngineRuntimeError("this fake was told to fail", stage="avatar", retryable=True)
         first_delay_s = self._settings.first_delay_s if self._n_calls == 1 else 0.0
-        time.sleep(first_delay_s + self._settings.latency_per_frame_s * len(requests))
+        batch_s = self._settings.latency_per_frame_s * len(requests)
+        time.sleep(first_delay_s + self._settings.latency_per_call_s + batch_s)
         return [self._paint(request) for request in requests]
 
     def _paint(self, request: DrawRequest[FakePortrait]) -> Frame:

@@ -183,6 +183,20 @@ def test_a_reply_ends_exactly_at_rest_and_begins_there(name: str) -> None:
     assert np.array_equal(again[-1], idle[-1])
 
 
+@pytest.mark.parametrize("phonemes", [(), HELLO], ids=["sound alone", "with phonemes"])
+def test_a_face_that_rested_goes_on_at_any_frame_as_it_would_at_the_first(
+    name: str, phonemes: tuple[Phoneme, ...]
+) -> None:
+    sound, first, since_s = voice(1.3), 10, 10 / engine_of(name).capabilities.fps
+    moved, state = move(name, stretch(name, sound, first, 12, phonemes=phonemes))
+    shifted = tuple(Phoneme(p.ipa, p.start_s - since_s, p.end_s - since_s) for p in phonemes)
+    expected, _ = move(name, stretch(name, sound[round(since_s * RATE) :], 0, 12, phonemes=shifted))
+    np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-5)
+    onwards, _ = move(name, stretch(name, sound, first + 12, 8, state=state, phonemes=phonemes))
+    whole, _ = move(name, stretch(name, sound, first, 20, phonemes=phonemes))
+    np.testing.assert_allclose(onwards, whole[12:], rtol=0, atol=1e-5)
+
+
 def test_a_foreign_or_damaged_state_is_refused(name: str) -> None:
     _, state = move(name, stretch(name, voice(1.0), 0, 5))
     for wrong in (b"", b"nonsense", state[:-1], b"\0" + state[1:]):

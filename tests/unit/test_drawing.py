@@ -1,0 +1,339 @@
+"""The drawing loop: sessions share one engine, and each gets its own packets, errors and end."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deployments.avatar import render
+from deployments.avatar.deployment import Avatar, DrawingLoop
+from deployments.avatar.encode import StretchEncoder
+from deployments.avatar.engine import DrawRequest
+from deployments.avatar.fake import FakeAvatar, FakePortrait
+from deployments.avatar.render import stretch_packets
+from deployments.config import AvatarConfig, EncoderConfig
+from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError
+from deployments.streams import EngineThread
+from deployments.types import AudioChunk, Frame, Stretch, VideoPackets
+
+RATE = 16_000
+ENCODER = EncoderConfig()  # five frames a packet
+FACE = FakePortrait("face", hue=0)
+
+
+class GatedAvatar(FakeAvatar):
+    """Notes what each call of ``draw`` is asked for, and draws while its gate is open."""
+
+    def __init__(self, settings: FakeAvatar.Settings) -> None:
+        super().__init__(settings)
+        self.gate, self.reached = threading.Event(), threading.Event()
+        self.gate.set()
+        self.batches: list[list[str]] = []
+        self.needed_in_s: list[float] = []
+
+    def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+        self.batches.append([request.portrait.id for request in requests])
+        self.needed_in_s += [request.needed_in_s for request in requests]
+        self.reached.set()
+        self.gate.wait(10)
+        return super().draw(requests)
+
+    @property
+    def n_drawn(self) -> int:
+        return sum(len(batch) for batch in self.batches)
+
+
+def engine(**options: Any) -> GatedAvatar:
+    return GatedAvatar(FakeAvatar.Settings(**options))
+
+
+def loop_of(gated: FakeAvatar) -> DrawingLoop[FakePortrait]:
+    return DrawingLoop(gated, ENCODER, EngineThread("avatar"))
+
+
+def stretch(n_frames: int, needed_in_s: float = 0.0, **facts: Any) -> Stretch:
+    t = np.arange(4 * RATE) / RATE
+    sound = np.sin(2 * np.pi * 150 * t) * np.abs(np.sin(2 * np.pi * 2 * t))
+    audio = AudioChunk(sound.astype(np.float32), RATE)
+    return Stretch("mira", audio, (), 0, n_frames, needed_in_s=needed_in_s, **facts)
+
+
+async def all_of(stream: AsyncIterator[VideoPackets]) -> list[VideoPackets]:
+    return [packets async for packets in stream]
+
+
+def units(packets: Iterable[VideoPackets]) -> list[bytes]:
+    return [unit for part in packets for unit in part.units]
+
+
+def frames(packets: Sequence[VideoPackets]) -> list[NDArray[np.int16]]:
+    """Decoded grey levels, as far as the fake's flat colour: (height, width) each."""
+    stream = packets[0].codec_config + b"".join(units(packets))
+    with av.open(BytesIO(stream), "r", format="h264") as container:
+        return [f.to_ndarray(format="gray").astype(np.int16) for f in container.decode(video=0)]
+
+
+def distance(a: NDArray[np.int16], b: NDArray[np.int16]) -> float:
+    return float(np.abs(a - b).mean())
+
+
+async def begun(gated: GatedAvatar) -> None:
+    """Until a batch is being drawn."""
+    assert await asyncio.to_thread(gated.reached.wait, 10)
+
+
+def told(packets: VideoPackets) -> tuple[object, ...]:
+    """All of it but the effort, which is never the same twice."""
+    return (
+        packets.units,
+        packets.first_frame,
+        packets.fps,
+        packets.starts_with_keyframe,
+        packets.motion_state,
+        packets.codec_config,
+        packets.turn_no,
+    )
+
+
+async def test_sessions_that_share_the_loop_get_what_each_would_get_alone() -> None:
+    loop, faces = loop_of(engine(batch=3)), [FakePortrait(f"face {hue}", hue) for hue in range(3)]
+    asked = [stretch(n, n_rest_frames=4, turn_no=n) for n in (25, 7, 12)]
+    streams = [loop.render(face, one) for face, one in zip(faces, asked, strict=True)]
+    got = await asyncio.gather(*(all_of(stream) for stream in streams))
+    assert [[part.n_frames for part in packets] for packets in got] == [[5] * 5, [5, 2], [5, 5, 2]]
+    for face, one, packets in zip(faces, asked, got, strict=True):
+        alone = stretch_packets(engine(), face, one, ENCODER)
+        assert [told(part) for part in packets] == [told(part) for part in alone]
+
+
+async def test_one_call_of_the_engine_draws_for_several_sessions() -> None:
+    gated = engine(batch=8)
+    loop = loop_of(gated)
+    await asyncio.gather(*(all_of(loop.render(FakePortrait(n, 0), stretch(4))) for n in "abc"))
+    assert gated.batches == [list("aaaabbbb"), list("cccc")]
+
+
+async def test_a_new_turn_is_drawn_after_the_batch_in_progress_and_before_who_is_ahead() -> None:
+    gated = engine(batch=2)
+    loop, order = loop_of(gated), list[str]()
+
+    async def read(name: str, asked: Stretch) -> None:
+        async for _ in loop.render(FakePortrait(name, 0), asked):
+            order.append(name)
+
+    gated.gate.clear()
+    ahead = asyncio.create_task(read("a", stretch(10, needed_in_s=3.0)))
+    await begun(gated)
+    new = asyncio.create_task(read("b", stretch(5)))
+    await asyncio.sleep(0)
+    gated.gate.set()
+    await asyncio.gather(ahead, new)
+    assert "".join(name for batch in gated.batches for name in batch) == "aabbbbbaaaaaaaa"
+    assert order == ["b", "a", "a"]
+
+
+async def test_the_engine_is_told_how_soon_each_frame_is_needed() -> None:
+    gated = engine(batch=2)
+    await all_of(loop_of(gated).render(FACE, stretch(7, needed_in_s=60.0)))
+    assert gated.needed_in_s == pytest.approx([60.0] * 5 + [60.2] * 2, abs=5.0)
+    assert gated.needed_in_s[5] > 60.0
+
+
+async def test_a_reader_who_leaves_midway_frees_the_engine_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed_on: list[str] = []
+
+    class Watched(StretchEncoder):
+        def close(self) -> None:
+            closed_on.append(threading.current_thread().name)
+            super().close()
+
+    monkeypatch.setattr(render, "StretchEncoder", Watched)
+    gated, thread = engine(batch=5), EngineThread("avatar")
+    loop = DrawingLoop(gated, ENCODER, thread)
+    overdue = stretch(200, needed_in_s=-60.0)  # more urgent than all that follows
+    async with aclosing(loop.render(FakePortrait("left", 0), overdue)) as packets:
+        await anext(packets)
+    n_begun = len(gated.batches) + 1  # the batch in progress is finished
+    await all_of(loop.render(FakePortrait("stays", 0), stretch(10)))
+    await thread.run(int)  # what was left to the thread is done
+    assert sum("left" in batch for batch in gated.batches) <= n_begun
+    assert [name.partition("_")[0] for name in closed_on] == ["avatar", "avatar"]
+
+
+async def test_a_reader_may_leave_while_its_batch_is_drawn() -> None:
+    gated = engine(batch=8)
+    loop = loop_of(gated)
+    gated.gate.clear()
+    left = asyncio.create_task(all_of(loop.render(FakePortrait("left", 0), stretch(25))))
+    stays = asyncio.create_task(all_of(loop.render(FakePortrait("stays", 0), stretch(25))))
+    await begun(gated)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    gated.gate.set()
+    assert [part.first_frame for part in await stays] == [0, 5, 10, 15, 20]
+    assert ["left" in batch for batch in gated.batches] == [True] + [False] * 3
+
+
+async def test_an_error_while_drawing_reaches_all_in_the_batch_and_nobody_else() -> None:
+    loop = loop_of(engine(batch=8, fail_on_call=1))
+    names, asked = "abc", [stretch(4), stretch(4), stretch(4, needed_in_s=9.0)]
+    streams = [loop.render(FakePortrait(n, 0), s) for n, s in zip(names, asked, strict=True)]
+    got = await asyncio.gather(*(all_of(s) for s in streams), return_exceptions=True)
+    assert [type(result) for result in got] == [EngineRuntimeError, EngineRuntimeError, list]
+    assert [str(result) for result in got[:2]] == ["this fake was told to fail"] * 2
+    assert got[0] is not got[1]
+    assert all(isinstance(error, AvatarError) and error.retryable for error in got[:2])
+    assert len(await all_of(loop.render(FACE, stretch(10)))) == 2
+
+
+@pytest.mark.parametrize("error", [ValueError("no memory"), StopIteration()])
+async def test_whatever_a_library_raises_ends_the_stream_as_the_engines_failure(
+    error: Exception,
+) -> None:
+    class Broken(FakeAvatar):
+        def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+            raise error
+
+    with pytest.raises(EngineRuntimeError, match=f"avatar engine failed: {type(error).__name__}"):
+        await all_of(loop_of(Broken(FakeAvatar.Settings())).render(FACE, stretch(3)))
+
+
+async def test_too_few_frames_are_the_engines_failure() -> None:
+    class Short(FakeAvatar):
+        def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+            return super().draw(requests)[1:]
+
+    with pytest.raises(EngineRuntimeError, match="avatar engine failed"):
+        await all_of(loop_of(Short(FakeAvatar.Settings())).render(FACE, stretch(3)))
+
+
+async def test_what_cannot_be_moved_ends_alone() -> None:
+    loop = loop_of(engine(batch=8))
+    wrong, right = stretch(4, controls={"no_such": 1.0}), stretch(4)
+    got = await asyncio.gather(
+        all_of(loop.render(FACE, wrong)), all_of(loop.render(FACE, right)), return_exceptions=True
+    )
+    assert [type(result) for result in got] == [EngineInputError, list]
+
+
+async def test_what_cannot_be_encoded_ends_alone() -> None:
+    class Torn(FakeAvatar):
+        def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+            drawn = super().draw(requests)
+            return [
+                frame[2:] if request.portrait.id == "torn" else frame
+                for request, frame in zip(requests, drawn, strict=True)
+            ]
+
+    loop = loop_of(Torn(FakeAvatar.Settings(batch=8)))
+    streams = [loop.render(FakePortrait(name, 0), stretch(4)) for name in ("torn", "whole")]
+    got = await asyncio.gather(*(all_of(s) for s in streams), return_exceptions=True)
+    assert [type(result) for result in got] == [EngineInputError, list]
+
+
+async def test_a_halved_frame_rate_has_all_frames_of_half_the_draws() -> None:
+    gated = engine()
+    whole = frames(await all_of(loop_of(engine()).render(FACE, stretch(24))))
+    packets = await all_of(loop_of(gated).render(FACE, stretch(24, frame_step=2)))
+    assert [part.first_frame for part in packets] == [0, 5, 10, 15, 20]
+    assert [part.starts_with_keyframe for part in packets] == [True] + [False] * 4
+    assert gated.n_drawn == 12
+    halved = frames(packets)
+    assert len(halved) == 24
+    # Codec noise is below one grey level here; the fake's frames differ by its rising bar.
+    assert max(distance(halved[i], halved[i + 1]) for i in range(0, 24, 2)) < 0.5
+    assert max(distance(halved[i], whole[i]) for i in range(0, 24, 2)) < 1.5
+    assert min(distance(halved[i + 1], whole[i + 1]) for i in range(0, 24, 2)) > 0.5
+
+
+@pytest.mark.parametrize(("n_sent", "n_drawn"), [(5, 8), (10, 5)])  # 5, 6, 8, ... 18
+async def test_a_repetition_at_a_halved_frame_rate_begins_with_a_drawn_keyframe(
+    n_sent: int, n_drawn: int
+) -> None:
+    gated = engine()
+    whole = frames(await all_of(loop_of(engine()).render(FACE, stretch(20))))
+    asked = stretch(20, frame_step=2, n_frames_sent=n_sent)
+    packets = await all_of(loop_of(gated).render(FACE, asked))
+    got = frames(packets)
+    assert gated.n_drawn == n_drawn
+    assert [part.first_frame for part in packets] == list(range(n_sent, 20, 5))
+    assert [part.starts_with_keyframe for part in packets] == [True] + [False] * (len(packets) - 1)
+    assert len(got) == 20 - n_sent
+    assert distance(got[0], whole[n_sent]) < 1.5
+
+
+async def test_packets_may_hold_repetitions_only() -> None:
+    gated = engine()
+    packets = await all_of(loop_of(gated).render(FACE, stretch(23, frame_step=12)))
+    assert [part.n_frames for part in packets] == [5, 5, 5, 5, 3]
+    assert gated.n_drawn == 2
+
+
+async def test_a_stretch_without_frames_has_no_packets() -> None:
+    loop = loop_of(engine())
+    assert await all_of(loop.render(FACE, stretch(0))) == []
+    assert await all_of(loop.render(FACE, stretch(5, n_frames_sent=5))) == []
+
+
+async def test_a_packet_says_what_it_took_and_how_much_was_drawn_for_it() -> None:
+    loop = loop_of(engine(batch=5, latency_per_call_s=0.01, latency_per_frame_s=0.002))
+    whole, halved = await asyncio.gather(
+        all_of(loop.render(FACE, stretch(10))), all_of(loop.render(FACE, stretch(10, frame_step=2)))
+    )
+    efforts = [part.effort for part in (*whole, *halved) if part.effort is not None]
+    assert [effort.media_s for effort in efforts] == pytest.approx([0.2, 0.2, 0.12, 0.08])
+    assert len({effort.replica for effort in efforts}) == 1
+    # Three calls of five frames each, shared among them: 4 ms for each frame that was drawn.
+    n_drawn = np.array([5, 5, 3, 2])
+    assert (np.array([effort.busy_s for effort in efforts]) >= 0.004 * n_drawn).all()
+
+
+async def test_two_replicas_go_by_different_names() -> None:
+    first, second = (loop_of(engine()) for _ in range(2))
+    parts = [(await all_of(loop.render(FACE, stretch(1))))[0] for loop in (first, second)]
+    assert len({part.effort.replica for part in parts if part.effort}) == 2
+
+
+async def test_a_hanging_engine_makes_its_replica_unhealthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    avatar = Avatar(AvatarConfig(engine="fake", hang_timeout_s=1e-6))
+    reached, gate, draw = threading.Event(), threading.Event(), FakeAvatar.draw
+
+    def hang(self: FakeAvatar, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+        reached.set()
+        gate.wait(10)
+        return draw(self, requests)
+
+    monkeypatch.setattr(FakeAvatar, "draw", hang)
+    await avatar.check_health()
+    reading = asyncio.create_task(all_of(avatar.render(stretch(5))))
+    assert await asyncio.to_thread(reached.wait, 10)
+    with pytest.raises(EngineRuntimeError, match="avatar engine has not come back"):
+        await avatar.check_health()
+    gate.set()
+    assert len(await reading) == 1
+    await avatar.still("mira")
+    await avatar.check_health()
+
+
+async def test_a_face_at_rest_is_drawn_while_others_speak() -> None:
+    avatar = Avatar(AvatarConfig(engine="fake"))
+    speaking, still = await asyncio.gather(all_of(avatar.render(stretch(25))), avatar.still("mira"))
+    assert (len(speaking), still.shape) == (5, (96, 64, 3))
+
+
+async def test_a_face_that_is_not_there_is_refused() -> None:
+    avatar = Avatar(AvatarConfig(engine="fake"))
+    with pytest.raises(EngineInputError, match="no portrait 'nobody'"):
+        await all_of(avatar.render(replace(stretch(5), avatar_id="nobody")))
