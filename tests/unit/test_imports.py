@@ -10,7 +10,9 @@ PARTS = ("deployments", "graph", "web")
 STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
 COMPOSERS = {"graph.app", "graph.config", "graph.launch", "graph.preflight"}
-MAY_IMPORT_RAY = {"graph.app", "graph.launch", "graph.handles", "graph.router", "web.ingress"}
+MAY_IMPORT_RAY = {
+    "graph.app", "graph.gatekeeper", "graph.handles", "graph.launch", "graph.router", "web.ingress",
+}  # fmt: skip
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
 }  # fmt: skip
