@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Route, expect
+from playwright.async_api import Request, Route, expect
 
 from deployments.errors import TurnRefusedError
 from graph.events import QueueUpdated
@@ -118,6 +118,8 @@ async def test_a_refusal_says_when_to_try_again_and_then_lets_one(
     gate = server.world.gate
     places = [QueueUpdated(4, 1.0)] if has_waited else []
     gate.shut(*places, TurnRefusedError("full", predicted_wait_s=1.4))
+    asked: list[Request] = []
+    page.page.on("request", asked.append)
     await page.ask(SHORT)
     await page.reaches("error")
     await expect(page.at("problem-title")).to_have_text("Many people are talking just now")
@@ -132,6 +134,8 @@ async def test_a_refusal_says_when_to_try_again_and_then_lets_one(
     await retry.click()  # waits until the countdown has enabled it
     await page.finishes()
     assert (await page.questions(), await page.answers()) == ([SHORT], [REPLY_TEXT])
+    # A session that came to nothing is not asked for.
+    assert [request.method for request in asked].count("POST") == 2
 
 
 async def test_a_reduced_face_is_told_in_a_quiet_line_and_marked_in_the_timeline(

@@ -12,12 +12,16 @@ import { tab } from "./tab.js";
 export async function ask(api, question, on, signal) {
   const response = await open(api, question, signal);
   const session = response.headers.get("X-Session-Id");
+  const isNew = session && session !== tab.session;
   if (session) tab.session = session; // known even if the turn is stopped
   let nFragments = 0;
   for await (const { name, data } of readEvents(response.body)) {
     const event = JSON.parse(data);
     if (name === "video" && event.index !== nFragments++) throw new Problem("cut");
-    if (name === "error") throw refusalOf(event);
+    if (name === "error") {
+      if (isNew) tab.session = ""; // a turn that failed makes no session
+      throw refusalOf(event);
+    }
     if (name === "done") return remember(event);
     hand(name, event, on);
   }
