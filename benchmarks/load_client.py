@@ -219,8 +219,8 @@ def _take(name: str, data: Mapping[str, Any], at_s: float, heard: Heard) -> None
         return
     if name == "error":
         heard.problem = data
-        if "retry_after" in data:
-            heard.retry_after_s = float(data["retry_after"])
+        if "retry_after_s" in data:
+            heard.retry_after_s = float(data["retry_after_s"])
         return
     if heard.let_in_s is None:
         heard.let_in_s = at_s
