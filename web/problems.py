@@ -190,6 +190,8 @@ def log_failure(error: BaseException, problem: Problem, request_id: str) -> None
     """
     if problem.code == "internal":
         logger.error("request %a failed: %s\n%s", request_id, type(error).__name__, _places(error))
+    elif isinstance(error, TurnRefusedError):  # no failure; a flood of them is in the metrics
+        logger.info("request %a: refused for now", request_id)
     elif problem.status >= 500:
         stage = getattr(error, "stage", "")
         logger.warning(
