@@ -35,19 +35,38 @@ class Replicas:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
+        self._meant_for: dict[str, Hashable] = {}  # requests that Serve still asks room for
         self._replica_of: dict[str, Hashable] = {}  # requests in flight
         self._probe_at_s: dict[Hashable, float] = {}  # suspects
+
+    def meant(self, request_id: str, replica: Hashable) -> None:
+        """The request goes to the replica if that has room; it counts as if it had gone."""
+        with self._lock:
+            self._meant_for[request_id] = replica
 
     def sent(self, request_id: str, replica: Hashable) -> None:
         """The request goes to the replica."""
         with self._lock:
+            self._meant_for.pop(request_id, None)
             self._replica_of[request_id] = replica
 
-    def ended(self, request_id: str, replica: Hashable | None = None) -> None:
-        """The replica (any, if not given) has no more to do with the request."""
+    def dropped(self, request_id: str) -> None:
+        """The request goes nowhere."""
         with self._lock:
-            if replica is None or self._replica_of.get(request_id) == replica:
-                self._replica_of.pop(request_id, None)
+            self._meant_for.pop(request_id, None)
+            self._replica_of.pop(request_id, None)
+
+    def ended(self, request_id: str, replica: Hashable) -> None:
+        """The replica has no more to do with the request."""
+        with self._lock:
+            if self._replica_of.get(request_id) == replica:  # not sent elsewhere meanwhile
+                del self._replica_of[request_id]
+
+    @property
+    def n_requests(self) -> int:
+        """How many are on their way or in flight."""
+        with self._lock:
+            return len(self._meant_for.keys() | self._replica_of.keys())
 
     def stalled(self, request_id: str) -> None:
         """Whoever has this request gives no output; unknown requests are ignored."""
@@ -65,7 +84,7 @@ class Replicas:
         with self._lock:
             suspects = self._probe_at_s.keys()
             allowed = list(near - suspects or all_replicas - suspects or near)
-            n_in_flight = Counter(self._replica_of.values())
+            n_in_flight = Counter((*self._meant_for.values(), *self._replica_of.values()))
         random.shuffle(allowed)  # among equals, any
         return sorted(allowed, key=lambda replica: n_in_flight[replica])
 
@@ -87,6 +106,7 @@ class Replicas:
         """The replicas are no more."""
         dead = set(replicas)
         with self._lock:
+            self._meant_for = {i: r for i, r in self._meant_for.items() if r not in dead}
             self._probe_at_s = {r: s for r, s in self._probe_at_s.items() if r not in dead}
             self._replica_of = {i: r for i, r in self._replica_of.items() if r not in dead}
 

@@ -53,14 +53,18 @@ class AvoidingRouter(LocalityMixin, RequestRouter):
             self._rechecks.add(task)  # an unreferenced task may vanish before it is done
             task.add_done_callback(self._rechecks.discard)
         near = self.apply_locality_routing(pending_request)
-        return [[self._replicas[r]] for r in known.HERE.best(near, self._replica_id_set)]
+        best = known.HERE.best(near, self._replica_id_set)
+        if best and pending_request is not None and not pending_request.future.done():
+            known.HERE.meant(pending_request.metadata.internal_request_id, best[0])
+        return [[self._replicas[replica]] for replica in best]
 
     def _fulfill_next_pending_request(
         self, replica: RunningReplica, request_metadata: RequestMetadata | None = None
     ) -> None:
-        """Here the choice is made; whoever waits for it runs only after others have chosen."""
-        if request_metadata is not None:
-            known.HERE.sent(request_metadata.internal_request_id, replica.replica_id)
+        """Here the choice is made; whoever waits for it runs after others have made theirs."""
+        request = self._get_pending_request_matching_internal_request_id(request_metadata)
+        if request is not None:  # else cancelled meanwhile
+            known.HERE.sent(request.metadata.internal_request_id, replica.replica_id)
         super()._fulfill_next_pending_request(replica, request_metadata)
 
     async def _choose_replica_for_request(
@@ -68,8 +72,8 @@ class AvoidingRouter(LocalityMixin, RequestRouter):
     ) -> RunningReplica:
         try:
             return await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
-        except BaseException:  # cancelled between the choice and the sending
-            known.HERE.ended(pending_request.metadata.internal_request_id)
+        except BaseException:  # cancelled before it was sent
+            known.HERE.dropped(pending_request.metadata.internal_request_id)
             raise
 
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
