@@ -154,6 +154,7 @@ class ClusterGate:
             except (StageError, TimeoutError) as error:
                 self._go_on_alone(error)
         waited_s = self._now() - began_s
+        self._alone.report(self._id, self._turns_now())
         async with aclosing(self._alone.enter(turn_id, self._id, waited_s)) as places:
             async for place in places:
                 yield place
@@ -185,14 +186,17 @@ class ClusterGate:
         self._come_back(news)
 
     def _report_now(self) -> GateReport:
-        now_s = self._now()
         if (own := self._own.effort(self._id, is_idle=not self._turns)) is not None:
             self.note("ingress", own)
-        turns = {turn_id: turn.now(now_s) for turn_id, turn in self._turns.items()}
+        turns = self._turns_now()
         efforts = tuple((stage, effort) for (stage, _), effort in self._efforts.items())
         left = tuple(self._left - turns.keys())
         self._efforts, self._left = {}, set()
         return GateReport(self._id, turns, left, efforts)
+
+    def _turns_now(self) -> dict[str, Progress | None]:
+        now_s = self._now()
+        return {turn_id: turn.now(now_s) for turn_id, turn in self._turns.items()}
 
     def _go_on_alone(self, error: Exception) -> None:
         if not self._is_alone:
