@@ -1,9 +1,10 @@
-"""From Serve handles to stages: cancelling, errors back in our own types. Nothing is decided here.
+"""From Serve handles to stages: cancelling, errors back in our own types, what outputs took noted.
+Nothing is decided here.
 
 Serve does not stop a stream that its reader leaves, so each one is held in ``cancelling``.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,6 +20,7 @@ from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
     AvatarCard,
+    Effort,
     Frame,
     LlmCapabilities,
     Message,
@@ -36,15 +38,29 @@ from graph.stages import Stages
 
 FactsT = TypeVar("FactsT")
 
+Note = Callable[[str, Effort], None]
+"""Told the stage's name and what one output took."""
+
+
+def _ignore(stage: str, effort: Effort) -> None:
+    """The default listener."""
+
 
 def from_handles(
     asr: DeploymentHandle[Any],
     llm: DeploymentHandle[Any],
     tts: DeploymentHandle[Any],
     avatar: DeploymentHandle[Any],
+    note: Note = _ignore,
 ) -> Stages:
-    """The stages behind the handles."""
-    return Stages(AsrHandle(asr), LlmHandle(llm), TtsHandle(tts), AvatarHandle(avatar))
+    """The stages behind the handles. A language model has no effort: it mostly runs elsewhere."""
+    speaking, drawing = TtsHandle(tts, note), AvatarHandle(avatar, note)
+
+    def on_stall(stream: AsyncGenerator[Any, None]) -> None:
+        speaking.stalled(stream)
+        drawing.stalled(stream)
+
+    return Stages(AsrHandle(asr, note), LlmHandle(llm), speaking, drawing, on_stall=on_stall)
 
 
 class _Handle(Generic[FactsT]):
@@ -52,16 +68,16 @@ class _Handle(Generic[FactsT]):
     without a redeployment, which makes new handles."""
 
     stage: str
+    has_effort = False  # of each output of its streams
 
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
-        self._handle = handle
+    def __init__(self, handle: DeploymentHandle[Any], note: Note = _ignore) -> None:
+        self._handle, self._note = handle, note
         self._streaming = handle.options(stream=True)
         self._facts: FactsT | None = None
         self._calls: WeakKeyDictionary[AsyncGenerator[Any, None], list[str]] = WeakKeyDictionary()
 
     def stalled(self, stream: AsyncGenerator[Any, None]) -> None:
-        """The replica that has this stream of ours gives no output, so send it nothing more for
-        now. To be called before the second request begins."""
+        """If this stream is ours, tell the router who has it; see ``Stages.on_stall``."""
         for request_id in self._calls.get(stream, ()):
             replicas.HERE.stalled(request_id)
 
@@ -89,7 +105,13 @@ class _Handle(Generic[FactsT]):
                 # Its public id is that of the HTTP request, common to all calls of a turn.
                 request_ids.append(items._request_metadata.internal_request_id)
                 async for item in items:
+                    if self.has_effort:
+                        self._noted(item.effort)
                     yield item
+
+    def _noted(self, effort: Effort | None) -> None:
+        if effort is not None:
+            self._note(self.stage, effort)
 
 
 class AsrHandle(_Handle[AsrCapabilities]):
@@ -97,6 +119,7 @@ class AsrHandle(_Handle[AsrCapabilities]):
 
     async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
         transcript: Transcript = await self._answer("transcribe", audio, language)
+        self._noted(transcript.effort)
         return transcript
 
 
@@ -109,6 +132,7 @@ class LlmHandle(_Handle[LlmCapabilities]):
 
 class TtsHandle(_Handle[TtsCapabilities]):
     stage = "tts"
+    has_effort = True
 
     def speak(
         self, sentence: ReplySentence, language: str, voice: str | None
@@ -118,6 +142,7 @@ class TtsHandle(_Handle[TtsCapabilities]):
 
 class AvatarHandle(_Handle[AvatarCapabilities]):
     stage = "avatar"
+    has_effort = True
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
         cards: tuple[AvatarCard, ...] = await self._answer("portraits")

@@ -49,6 +49,7 @@ class _Race(Generic[T]):
 
     policy: RacePolicy
     begin: Callable[[], AsyncGenerator[T, None]]
+    on_stall: Callable[[], None]
     n_left: int
     running: list[_Attempt[T]] = field(default_factory=list)
     hedge_at_s: float = 0.0
@@ -96,6 +97,7 @@ class _Race(Generic[T]):
             text = f"the {self.policy.stage} stage gave no output within {attempt.limit_s:g} s"
             await self._lose(attempt, StageTimeoutError(text, stage=self.policy.stage))
         if now_s >= self.hedge_at_s and self.n_left:
+            self.on_stall()
             self.start()
 
     async def _lose(self, attempt: _Attempt[T], error: StageError) -> None:
@@ -131,11 +133,16 @@ class _Race(Generic[T]):
             await attempt.reader.aclose()
 
 
+def _ignore_stall() -> None:
+    """The default listener."""
+
+
 async def raced(
     policy: RacePolicy,
     attempt: Callable[[int], AsyncGenerator[T, None]],
     size_of: Callable[[T], int],
     *,
+    on_stall: Callable[[], None] = _ignore_stall,
     resumes: bool = True,
 ) -> AsyncGenerator[T, None]:
     """The items of a call that is repeated when it is lost.
@@ -144,13 +151,14 @@ async def raced(
         policy: when an attempt is given up, and when another begins beside it.
         attempt: called with how many units were delivered; gives the stream that follows them.
         size_of: how many units an item holds.
+        on_stall: called before another attempt begins beside those that are running.
         resumes: whether an attempt can begin after units were delivered.
 
     Raises:
         StageError: as the last attempt raised it, or it was silent for too long.
     """
     delivered = 0
-    race = _Race(policy, lambda: attempt(delivered), policy.n_attempts)
+    race = _Race(policy, lambda: attempt(delivered), on_stall, policy.n_attempts)
     race.start()
     async with aclosing(race):
         while (item := await race.next()) is not None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from deployments.config import StageConfig
 from deployments.errors import StageError, StageTimeoutError
@@ -35,17 +35,19 @@ from graph.standin import StandIns
 
 T = TypeVar("T")
 
+OnStall = Callable[[AsyncGenerator[Any, None]], None]
+
 
 def with_repeats(
     stages: Stages, asr: StageConfig, llm: StageConfig, tts: StageConfig, avatar: StageConfig
 ) -> Stages:
     """The same stages, with deadlines and repetitions as their settings say; and what stands in
     where drawing is late all the same."""
-    repeating = RepeatingAvatar(stages.avatar, avatar)
+    repeating = RepeatingAvatar(stages.avatar, avatar, stages.on_stall)
     return Stages(
         asr=RepeatingAsr(stages.asr, asr),
         llm=RepeatingLlm(stages.llm, llm),
-        tts=RepeatingTts(stages.tts, tts),
+        tts=RepeatingTts(stages.tts, tts, stages.on_stall),
         avatar=repeating,
         stand_ins=StandIns(repeating),
     )
@@ -86,8 +88,8 @@ class RepeatingLlm:
 class RepeatingTts:
     """A TTS stage whose repetitions go on after the last delivered sample."""
 
-    def __init__(self, stage: TtsStage, config: StageConfig) -> None:
-        self._stage, self._config = stage, config
+    def __init__(self, stage: TtsStage, config: StageConfig, on_stall: OnStall) -> None:
+        self._stage, self._config, self._on_stall = stage, config, on_stall
 
     async def describe(self) -> TtsCapabilities:
         return await _answer("tts", self._config, self._stage.describe)
@@ -95,13 +97,21 @@ class RepeatingTts:
     async def speak(
         self, sentence: ReplySentence, language: str, voice: str | None
     ) -> AsyncGenerator[SpeechChunk, None]:
+        spoken: list[AsyncGenerator[SpeechChunk, None]] = []
+
         def attempt(n_samples: int) -> AsyncGenerator[SpeechChunk, None]:
-            return _without(self._stage.speak(sentence, language, voice), n_samples)
+            spoken.append(self._stage.speak(sentence, language, voice))
+            return _without(spoken[-1], n_samples)
+
+        def on_stall() -> None:
+            for stream in spoken:
+                self._on_stall(stream)
 
         def n_samples_of(chunk: SpeechChunk) -> int:
             return len(chunk.audio.samples)
 
-        stream = raced(_policy("tts", self._config), attempt, n_samples_of)
+        policy = _policy("tts", self._config)
+        stream = raced(policy, attempt, n_samples_of, on_stall=on_stall)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -110,8 +120,8 @@ class RepeatingTts:
 class RepeatingAvatar:
     """An avatar stage whose repetitions go on, from a keyframe, after the last delivered frame."""
 
-    def __init__(self, stage: AvatarStage, config: StageConfig) -> None:
-        self._stage, self._config = stage, config
+    def __init__(self, stage: AvatarStage, config: StageConfig, on_stall: OnStall) -> None:
+        self._stage, self._config, self._on_stall = stage, config, on_stall
 
     async def describe(self) -> AvatarCapabilities:
         return await _answer("avatar", self._config, self._stage.describe)
@@ -123,15 +133,23 @@ class RepeatingAvatar:
         return await _answer("avatar", self._config, lambda: self._stage.still(avatar_id))
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
+        drawn: list[AsyncGenerator[VideoPackets, None]] = []
+
         def attempt(n_frames: int) -> AsyncGenerator[VideoPackets, None]:
             n_sent = stretch.n_frames_sent + n_frames
-            return self._stage.render(replace(stretch, n_frames_sent=n_sent))
+            drawn.append(self._stage.render(replace(stretch, n_frames_sent=n_sent)))
+            return drawn[-1]
+
+        def on_stall() -> None:
+            for stream in drawn:
+                self._on_stall(stream)
 
         def n_frames_of(packets: VideoPackets) -> int:
             return packets.n_frames
 
         policy = _policy("avatar", self._config, stretch.needed_in_s)
-        async with aclosing(raced(policy, attempt, n_frames_of)) as packets:
+        stream = raced(policy, attempt, n_frames_of, on_stall=on_stall)
+        async with aclosing(stream) as packets:
             async for part in packets:
                 yield part
 

@@ -1,8 +1,8 @@
 """What the graph awaits: one Protocol per stage, free of Serve."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deployments.types import (
     AsrCapabilities,
@@ -58,12 +58,21 @@ class AvatarStage(Protocol):
     def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]: ...
 
 
+def _ignore_stall(stream: AsyncGenerator[Any, None]) -> None:
+    """Where there is one replica, or none, nothing can be avoided."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The four stages on the way of a turn, and what is shown where drawing comes too late."""
+    """The four stages on the way of a turn, and what is shown where drawing comes too late.
+
+    ``on_stall`` is told of a stream that ``speak`` or ``render`` returned and that gives no output,
+    before a second request begins: whoever has it should be sent nothing more for now.
+    """
 
     asr: AsrStage
     llm: LlmStage
     tts: TtsStage
     avatar: AvatarStage
     stand_ins: "StandIns | None" = None
+    on_stall: Callable[[AsyncGenerator[Any, None]], None] = _ignore_stall

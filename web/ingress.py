@@ -21,7 +21,6 @@ from graph.cluster_gate import ClusterGate
 from graph.face import TurnSettings
 from graph.handles import AdmissionHandle, from_handles
 from graph.idle import idle_loop
-from graph.measured import measured
 from graph.metrics import TurnMetrics
 from graph.repeat import with_repeats
 from graph.stages import Stages
@@ -65,7 +64,7 @@ class Ingress:
             look_ahead_s=config["ingress"]["look_ahead_s"],
         )
         self._stages = with_repeats(
-            measured(from_handles(asr, llm, tts, avatar), self._gate.note),
+            from_handles(asr, llm, tts, avatar, self._gate.note),
             *(StageConfig.model_validate(_general(config[name])) for name in STAGES),
         )
 

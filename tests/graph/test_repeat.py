@@ -1,0 +1,57 @@
+"""A call that gives no output: another one begins beside it, and the router hears of the first."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from deployments.config import StageConfig
+from deployments.types import AudioChunk, ReplySentence, Stretch
+from graph.repeat import with_repeats
+from tests.fakes import RATE_HZ, FakeAvatarStage, FakeStages, FakeTtsStage, Fault, spoken
+from tests.virtual_time import now, run
+
+HEDGED = StageConfig(engine="fake", hedge_after_s=0.5, n_attempts=3)
+ONE_SECOND = Stretch("face0001", AudioChunk(np.zeros(RATE_HZ, np.float32), RATE_HZ), (), 0, 25)
+
+
+def first_packet_at_s(stretch: Stretch) -> tuple[float, int]:
+    """When a stretch whose first call hangs is drawn, and how many streams were told of."""
+
+    async def drive() -> tuple[float, int]:
+        fakes = FakeStages(avatar=FakeAvatarStage(fault=Fault("hung"), frame_s=0.0))
+        told: list[AsyncGenerator[Any, None]] = []
+        stages = replace(fakes.stages, on_stall=told.append)
+        avatar = with_repeats(stages, HEDGED, HEDGED, HEDGED, HEDGED).avatar
+        async with aclosing(avatar.render(stretch)) as packets:
+            await anext(packets)
+            return now(), len(told)
+
+    return run(drive())
+
+
+def test_a_stretch_that_is_needed_soon_is_asked_for_again_after_half_a_second() -> None:
+    assert first_packet_at_s(ONE_SECOND) == (0.5, 1)
+
+
+def test_one_that_is_needed_later_is_given_more_time_but_never_long() -> None:
+    assert first_packet_at_s(replace(ONE_SECOND, needed_in_s=2.2)) == (1.2000000000000002, 1)
+    assert first_packet_at_s(replace(ONE_SECOND, needed_in_s=15.0)) == (2.0, 1)
+
+
+def test_a_sentence_whose_voice_hangs_midway_goes_on_after_the_last_sample() -> None:
+    async def drive() -> tuple[list[float], int]:
+        fakes = FakeStages(tts=FakeTtsStage(fault=Fault("hung", after=2)))
+        told: list[AsyncGenerator[Any, None]] = []
+        stages = replace(fakes.stages, on_stall=told.append)
+        tts = with_repeats(stages, HEDGED, HEDGED, HEDGED, HEDGED).tts
+        sentence = ReplySentence(0, "A sentence of some length.", is_last=True)
+        async with aclosing(tts.speak(sentence, "en", None)) as chunks:
+            samples = [chunk.audio.samples async for chunk in chunks]
+        return np.concatenate(samples).tolist(), len(told)
+
+    samples, n_told = run(drive())
+    assert samples == spoken("A sentence of some length.").tolist()
+    assert n_told == 1
