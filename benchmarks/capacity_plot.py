@@ -1,0 +1,117 @@
+"""The curve: what so many speakers at once were shown, as a PNG and as one HTML file.
+
+Each line has its own marker and stroke besides its colour (Okabe and Ito's set, made to be told
+apart by colour-blind people), and limits are named where they are drawn.
+"""
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.capacity_steps import HEADER, LADDER_SHARE, LATE_SHARE, TTFF_P95_S, Step
+
+_BLUE, _VERMILION, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
+_INCHES = (8.0, 9.0)
+
+
+def write_plot(steps: Sequence[Step], carried: int, caption: str, png: Path, page: Path) -> None:
+    """Draw ``steps`` into both files; their folders are made."""
+    figure = _figure(steps, carried, caption)
+    for path in (png, page):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(png, dpi=130)
+    page.write_text(_page(figure, steps, carried, caption))
+
+
+def _figure(steps: Sequence[Step], carried: int, caption: str) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_INCHES, layout="constrained")
+    axes = figure.subplots(4, 1, sharex=True)
+    n = [step.n_speakers for step in steps]
+    _line(axes[0], n, [s.ttff_p95_s for s in steps], _VERMILION, "s", "--", "p95")
+    _line(axes[0], n, [s.ttff_p50_s for s in steps], _BLUE, "o", "-", "p50")
+    _limit(axes[0], TTFF_P95_S, f"p95 at most {TTFF_P95_S:g} s")
+    axes[0].set_ylabel("first fragment, s")
+    _line(axes[1], n, [100 * s.late_share for s in steps], _VERMILION, "s", "--", "late")
+    _limit(axes[1], 100 * LATE_SHARE, f"at most {LATE_SHARE:.1%}")
+    axes[1].set_ylabel("late fragments, %")
+    _line(axes[2], n, [100 * s.ladder_share for s in steps], _GREEN, "^", "-.", "reduced")
+    _limit(axes[2], 100 * LADDER_SHARE, f"at most {LADDER_SHARE:.0%}")
+    axes[2].set_ylabel("video on the ladder, %")
+    _line(axes[3], n, [s.video_s_per_s for s in steps], _BLUE, "o", "-", "made")
+    axes[3].set_ylabel("video, s per s")
+    axes[3].set_xlabel("speakers at once")
+    axes[3].set_xticks(n)
+    for axis in axes:
+        axis.set_ylim(bottom=0)
+        axis.grid(color="#dddddd")
+        axis.legend(loc="upper left")
+        if carried:
+            axis.axvline(carried, color=_GREY, linewidth=1)
+    figure.suptitle(_title(carried))
+    figure.supxlabel(caption, fontsize=7, color=_GREY)
+    return figure
+
+
+def _title(carried: int) -> str:
+    return f"{carried} people speaking at once, every frame on time"
+
+
+def _line(axis: Any, n: Sequence[int], values: Sequence[float], color: str, marker: str,
+          stroke: str, label: str) -> None:  # fmt: skip
+    axis.plot(n, values, color=color, marker=marker, linestyle=stroke, label=label)
+
+
+def _limit(axis: Any, value: float, text: str) -> None:
+    axis.axhline(value, color=_GREY, linestyle=":", linewidth=1.2)
+    axis.annotate(
+        text,
+        xy=(1.0, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(-4, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=_GREY,
+    )
+
+
+def _page(figure: Any, steps: Sequence[Step], carried: int, caption: str) -> str:
+    """One file with the drawing in it and the numbers under it; nothing is loaded."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    svg = drawn.getvalue()
+    svg = svg[svg.index("<svg") :].replace(
+        "<svg", f'<svg role="img" aria-label="{_title(carried)}"', 1
+    )
+    title = html.escape(_title(carried))
+    head = "".join(f"<th scope=col>{html.escape(name)}" for name in HEADER)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in step.row()) for step in steps
+    )
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+svg {{ max-width: 100%; height: auto }}
+table {{ border-collapse: collapse }}
+th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ccc }}
+</style>
+<h1>{title}</h1>
+{svg}
+<table><thead><tr>{head}</thead><tbody>{rows}</tbody></table>
+<p>{html.escape(caption)}</p>
+</html>
+"""
+
+
+def caption_of(facts: Mapping[str, Any], about: str) -> str:
+    """Hardware, date and load, and what was asked of it."""
+    before, after = facts["load_before"][0], facts["load_after"][0]
+    return (
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['ram_gb']} GB; {facts['date']}; "
+        f"load average {before} before, {after} after\n{about}"
+    )
