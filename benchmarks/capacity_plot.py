@@ -8,12 +8,14 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from benchmarks.capacity_steps import HEADER, LADDER_SHARE, LATE_SHARE, TTFF_P95_S, Step
 
 _BLUE, _VERMILION, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
 _INCHES = (8.0, 9.0)
+_CAPTION_CHARACTERS = 110
 
 
 def write_plot(steps: Sequence[Step], carried: int, caption: str, png: Path, page: Path) -> None:
@@ -46,18 +48,19 @@ def _figure(steps: Sequence[Step], carried: int, caption: str) -> Any:
     axes[3].set_xlabel("speakers at once")
     axes[3].set_xticks(n)
     for axis in axes:
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.15 * max(max(line.get_ydata()) for line in axis.get_lines()))
         axis.grid(color="#dddddd")
         axis.legend(loc="upper left")
         if carried:
-            axis.axvline(carried, color=_GREY, linewidth=1)
+            axis.axvline(carried, color=_GREY, linewidth=1)  # the last step that held
     figure.suptitle(_title(carried))
-    figure.supxlabel(caption, fontsize=7, color=_GREY)
+    lines = [part for line in caption.splitlines() for part in wrap(line, _CAPTION_CHARACTERS)]
+    figure.supxlabel("\n".join(lines), fontsize=8, color=_GREY)
     return figure
 
 
 def _title(carried: int) -> str:
-    return f"{carried} people speaking at once, every frame on time"
+    return f"{carried} people carried who speak at once"
 
 
 def _line(axis: Any, n: Sequence[int], values: Sequence[float], color: str, marker: str,

@@ -72,7 +72,7 @@ def test_the_curve_is_one_page_that_loads_nothing_and_one_picture(tmp_path: Path
     write_plot(steps, 4, "Some CPU & 2 cores", png, page)
     assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     text = page.read_text()
-    assert "4 people speaking at once" in text
+    assert "4 people carried" in text
     assert "Some CPU &amp; 2 cores" in text
     assert "<td>30 of 1000" in text
     assert not re.search(r"(?:src|href)=[\"']?[^\"'#]|@import|url\([^#]", text)
