@@ -1,10 +1,10 @@
 """Serve's router of requests to replicas, for a few replicas with streams as long as a second.
 
 It differs from Serve's own in two ways, both measured on 2.60 with two replicas (2026-11). It
-leaves alone replicas that were reported as stalled: Serve's goes on sending to a stopped one until
-that seems the busier (with four speakers, four requests lost within 2 s). And it counts a request
-from the moment of its choice, for Serve's counts are late: of 8 requests at once up to 7 went to
-one replica.
+leaves alone replicas that were reported as stalled: with eight speakers and one replica stopped,
+Serve's lost eight requests in 2.6 s, until their count made that one seem the busier; this one
+loses the four that were in flight. And it counts a request from the moment of its choice, for
+Serve's counts are late: of eight requests at once up to seven went to one replica.
 
 Given to a deployment as ``request_router_config``. Serve copies the class into each process that
 holds a handle by value, with the globals that it uses; so it must reach what it shares with the
