@@ -117,18 +117,20 @@ async def from_engine(iterator: Iterator[T], thread: EngineThread) -> AsyncGener
             thread.submit(iterator.close)
 
 
-def timed(steps: Iterator[T]) -> Iterator[tuple[T, float]]:
+def timed(
+    steps: Iterator[T], now: Callable[[], float] = time.perf_counter
+) -> Iterator[tuple[T, float]]:
     """Each item with the seconds of wall time that its own step took, whatever ran in between.
 
     Closing it closes ``steps``.
     """
     try:
         while True:
-            started_s = time.perf_counter()
+            started_s = now()
             item: Any = next(steps, _EXHAUSTED)
             if item is _EXHAUSTED:
                 return
-            yield item, time.perf_counter() - started_s
+            yield item, now() - started_s
     finally:
         if isinstance(steps, Generator):
             steps.close()

@@ -184,6 +184,19 @@ async def test_a_reader_may_leave_while_its_batch_is_drawn() -> None:
     assert ["left" in batch for batch in gated.batches] == [True] + [False] * 3
 
 
+async def test_a_batch_that_fails_when_its_reader_has_left_hurts_nobody() -> None:
+    gated = engine(batch=5, fail_on_call=1)
+    loop = loop_of(gated)
+    gated.gate.clear()
+    left = asyncio.create_task(all_of(loop.render(FACE, stretch(5))))
+    stays = asyncio.create_task(all_of(loop.render(FACE, stretch(5))))
+    await begun(gated)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    gated.gate.set()
+    assert len(await stays) == 1
+
+
 async def test_an_error_while_drawing_reaches_all_in_the_batch_and_nobody_else() -> None:
     loop = loop_of(engine(batch=8, fail_on_call=1))
     names, asked = "abc", [stretch(4), stretch(4), stretch(4, needed_in_s=9.0)]

@@ -77,6 +77,23 @@ def test_the_same_frames_give_the_same_bytes() -> None:
         ]
 
 
+def test_a_repeated_frame_is_a_unit_of_its_own_that_shows_the_same_picture() -> None:
+    with encoder() as stretch:
+        units = [stretch.encode(picture(0)), stretch.repeat(), stretch.encode(picture(6))]
+        units += [stretch.repeat(), stretch.repeat()]
+    assert [IDR in nal_types(unit) for unit in units] == [True] + [False] * 4
+    frames = decoded(stretch.codec_config + b"".join(units))
+    shown = [picture(n).astype(int) for n in (0, 0, 6, 6, 6)]
+    assert len(frames) == 5
+    assert max(np.abs(f - s).mean() for f, s in zip(frames, shown, strict=True)) < 4
+    assert np.abs(frames[1].astype(int) - frames[0]).mean() < 1
+
+
+def test_nothing_can_be_repeated_before_the_first_frame() -> None:
+    with encoder() as stretch, pytest.raises(EngineInputError):
+        stretch.repeat()
+
+
 def test_a_lower_crf_makes_larger_units() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
     fine, coarse = (StretchEncoder(EncoderConfig(crf=crf), WIDTH, HEIGHT, FPS) for crf in (12, 40))
@@ -100,3 +117,5 @@ def test_a_closed_encoder_refuses_frames_and_may_be_closed_again() -> None:
     stretch.close()
     with pytest.raises(EngineInputError):
         stretch.encode(picture(0))
+    with pytest.raises(EngineInputError):
+        stretch.repeat()

@@ -16,6 +16,7 @@ from deployments.streams import (
     joined,
     prefetch,
     produced,
+    timed,
 )
 from tests.virtual_time import now, run
 
@@ -87,6 +88,45 @@ async def test_an_engines_own_error_passes_and_any_other_becomes_a_runtime_error
         await anext(from_engine(ours(), EngineThread("tts")))
     with pytest.raises(EngineRuntimeError, match="tts engine failed: KeyError: 'weights'"):
         await anext(from_engine(foreign(), EngineThread("tts")))
+
+
+async def test_an_items_time_is_that_of_its_own_step_whatever_its_reader_does() -> None:
+    clock_s = [0.0]
+
+    def steps() -> Iterator[str]:
+        for text, step_s in (("one", 0.25), ("two", 0.5)):
+            clock_s[0] += step_s
+            yield text
+
+    stream = from_engine(timed(steps(), lambda: clock_s[0]), EngineThread("tts"))
+    got = []
+    async for item in stream:
+        got.append(item)
+        clock_s[0] += 8.0  # another stream has the thread
+    assert got == [("one", 0.25), ("two", 0.5)]
+
+
+async def test_leaving_a_timed_stream_closes_the_engines_generator() -> None:
+    closed = threading.Event()
+
+    def engine() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    async with aclosing(from_engine(timed(engine()), EngineThread("tts"))) as stream:
+        await anext(stream)
+    assert await asyncio.to_thread(closed.wait, 5)
+
+
+async def test_a_stop_iteration_that_escapes_an_engine_is_its_failure() -> None:
+    def call() -> int:
+        raise StopIteration
+
+    with pytest.raises(EngineRuntimeError, match="StopIteration"):
+        await EngineThread("avatar").run(call)
 
 
 async def test_prefetch_gives_the_same_items() -> None:
