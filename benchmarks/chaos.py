@@ -37,6 +37,7 @@ from benchmarks.server import Launched, ServerError, running
 from graph.preflight import PROFILES
 
 _FIRST_STRIKE_S = 4.0
+_TWO_NODES = "benchmarks.chaos_cluster"
 
 
 def main() -> int:
@@ -45,19 +46,19 @@ def main() -> int:
     machine = Machine()
     faults = [FAULTS[name] for name in options.faults.split(",")]
     runs: list[FaultRun] = []
-    is_interrupted = False
+    status = 0
     try:
         for run in _runs(faults, options):
             runs.append(run)
     except KeyboardInterrupt:
-        is_interrupted = True
+        status = 130
         progress("interrupted: this is what was seen until now")
     except (ServerError, StrikerError, LoadFailedError, httpx.HTTPError) as error:
+        status = 1
         progress(f"error: {type(error).__name__}: {error}")
-        return 1
     if runs:
         _report(runs, options, machine)
-    return 130 if is_interrupted else 0
+    return status
 
 
 def _report(runs: Sequence[FaultRun], options: argparse.Namespace, machine: Machine) -> None:
@@ -146,9 +147,15 @@ def _server(
 ) -> AbstractContextManager[Launched]:
     data_dir = None if disk is None else disk.folder
     if not has_two_nodes:
-        return running(profile, data_dir=data_dir)
+        progress("starting the server ...")
+        return running(profile, data_dir=data_dir, say=_keep_quiet)
+    progress("starting a server of two nodes ...")
     two_nodes = _spread_profile(profile, folder)
-    return running(two_nodes, data_dir=data_dir, module="benchmarks.chaos_cluster")
+    return running(two_nodes, data_dir=data_dir, module=_TWO_NODES, say=_keep_quiet)
+
+
+def _keep_quiet(line: str) -> None:
+    """Ray reports every death that we bring about; what matters is in the error, if one comes."""
 
 
 def _disk(stack: ExitStack) -> SmallDisk | None:

@@ -7,8 +7,8 @@ and ingress stay; what the second node carried is lost at once, as with a machin
 import os
 import signal
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,7 +27,8 @@ _NOT_DOUBLED = ("ingress", "admission")
 
 def start(options: LaunchOptions, folder: Path) -> None:
     """Head and worker, both on this machine."""
-    os.environ["RAY_TMPDIR"] = str(folder)  # Cluster notes its address there, and not for others
+    # Cluster notes its address in a folder `ray` of this one, and so not for other people's Ray.
+    os.environ["RAY_TMPDIR"] = str(folder.parent)
     import ray
     from ray.cluster_utils import Cluster
 
@@ -50,34 +51,53 @@ def start(options: LaunchOptions, folder: Path) -> None:
 
 
 class _SecondNode:
-    """Comes and goes as signals say, one change after another."""
+    """Comes and goes as signals say.
+
+    All in the main thread, which has nothing else to do: Ray starts nodes in no other.
+    """
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
         self._node: Any = None
-        self._lock = threading.Lock()
+        self._is_wanted = False
+        self._is_changing = False
 
     def obey_signals(self) -> None:
-        # In a thread, so that the launcher's main thread can wait for its own signals meanwhile.
         def on_signal(number: int, _frame: FrameType | None) -> None:
-            change = self.remove if number == signal.SIGUSR1 else self.add
-            threading.Thread(target=change, daemon=True).start()
+            self._is_wanted = number == signal.SIGUSR2
+            if not self._is_changing:  # else the change in progress will see it
+                self._change()
 
         signal.signal(signal.SIGUSR1, on_signal)
         signal.signal(signal.SIGUSR2, on_signal)
 
     def add(self) -> None:
-        with self._lock:
-            if self._node is None:
-                self._node = self._cluster.add_node(
-                    num_cpus=N_CPUS, object_store_memory=OBJECT_STORE_BYTES
-                )
+        self._node = self._cluster.add_node(num_cpus=N_CPUS, object_store_memory=OBJECT_STORE_BYTES)
+        self._is_wanted = True
 
-    def remove(self) -> None:
-        with self._lock:
-            if self._node is not None:
-                self._cluster.remove_node(self._node, allow_graceful=False)
-                self._node = None
+    def _change(self) -> None:
+        self._is_changing = True
+        try:
+            while self._is_wanted != (self._node is not None):
+                if self._is_wanted:
+                    with _same_handlers():
+                        self.add()
+                else:
+                    self._cluster.remove_node(self._node, allow_graceful=False)
+                    self._node = None
+        finally:
+            self._is_changing = False
+
+
+@contextmanager
+def _same_handlers() -> Iterator[None]:
+    """Ray puts handlers of its own in the place of the launcher's whenever it starts a node."""
+    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def spread(config: Mapping[str, Any]) -> dict[str, Any]:

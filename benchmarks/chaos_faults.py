@@ -18,9 +18,11 @@ from benchmarks.dashboard import APPLICATION, Dashboard, Replica, running_of
 STAGES = ("asr", "llm", "tts", "avatar")
 
 _PATIENCE_S = 10.0  # for a moment when there is something to lose
+_POLL_S = 0.5
 _HUNG_S = 3.0
 _DISK_FULL_S = 4.0
 _NODE_AWAY_S = 3.0
+_FOUND_S = 10.0
 _BACK_S = 90.0
 _HEALTH_CHECK_S = 240.0  # Serve gives up a replica after three checks that time out
 _DRAINED_S = 300.0  # the longest answer, and the start of what takes its place
@@ -43,13 +45,15 @@ class Site:
     _revision: int = 0
 
     def replicas(self, deployment: str) -> list[Replica]:
-        """Raises:
-        SkippedError: there is no such deployment.
+        """The running ones.
+
+        Raises:
+            SkippedError: there is no such deployment.
         """
-        deployments = self.dashboard.deployments()
-        if deployment not in deployments:
-            raise SkippedError(f"this server has no deployment {deployment!r}")
-        return running_of(deployment, deployments)
+        try:  # Serve forgets its deployments for a moment when it is told another configuration
+            return self.dashboard.wait_for_replicas(deployment, 1, timeout_s=_FOUND_S)
+        except TimeoutError:
+            raise SkippedError(f"this server has no running {deployment!r}") from None
 
     def revision(self) -> int:
         """A number that no deployment had before."""
@@ -198,7 +202,7 @@ def scale(site: Site) -> Strike:
 
     def back() -> None:
         try:
-            _wait_until_gone(site, len(before) - 1)
+            _wait_until_alone(site)
         finally:
             site.dashboard.deploy(config)
         site.dashboard.wait_for_replicas("avatar", len(before), timeout_s=_BACK_S)
@@ -218,14 +222,13 @@ def _scaled(config: Mapping[str, Any], n: int) -> dict[str, Any]:
     return {**config, "applications": [{**application, "deployments": deployments}]}
 
 
-def _wait_until_gone(site: Site, n_gone: int) -> None:
-    """Until ``n_gone`` replicas of the avatar stage have drained and ended."""
+def _wait_until_alone(site: Site) -> None:
+    """Until one avatar replica is left, and those that drain have ended too."""
     until_s = time.monotonic() + _DRAINED_S
-    n_before = len(site.dashboard.deployments()["avatar"]["replicas"])
-    while n_before - len(site.dashboard.deployments()["avatar"]["replicas"]) < n_gone:
+    while len(site.dashboard.deployments().get("avatar", {}).get("replicas", ())) != 1:
         if time.monotonic() > until_s:
             raise TimeoutError("the avatar stage did not scale down")
-        time.sleep(0.5)
+        time.sleep(_POLL_S)
 
 
 def _config(dashboard: Dashboard) -> dict[str, Any]:

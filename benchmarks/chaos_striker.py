@@ -60,15 +60,18 @@ class Striker:
         token_file.touch(mode=0o600)
         token_file.write_text(token)
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.chaos_striker", gcs_address],
-            cwd=ROOT,
-            env={**os.environ, **auth, "RAY_USAGE_STATS_ENABLED": "0"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        self._said = folder / "striker-said"
+        with self._said.open("w") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.chaos_striker", gcs_address],
+                cwd=ROOT,
+                env={**os.environ, **auth, "RAY_USAGE_STATS_ENABLED": "0"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                start_new_session=True,
+            )
 
     def __enter__(self) -> "Striker":
         return self
@@ -108,11 +111,11 @@ class Striker:
         try:
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
+            line = self._process.stdout.readline()
         except BrokenPipeError:
-            raise StrikerError(f"the striker ended: {self._process.poll()}") from None
-        line = self._process.stdout.readline()
+            line = ""
         if not line:
-            raise StrikerError(f"the striker ended: {self._process.poll()}")
+            raise StrikerError(f"the striker ended: {self._said.read_text()[-2000:]}")
         answer: Mapping[str, Any] = json.loads(line)
         return answer
 
@@ -139,6 +142,8 @@ def gcs_address_of(replica_pid: int, proc: Path = PROC) -> str:
 
 def main() -> int:
     """The process: a line of JSON in, a line of JSON out."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Ray prints what it hears of nodes and workers
     import ray
 
     ray.init(address=sys.argv[1], namespace="serve", log_to_driver=False, configure_logging=False)
@@ -146,10 +151,10 @@ def main() -> int:
         order = json.loads(line)
         targets = [Target(**target) for target in order["targets"]]
         try:
-            struck = _struck(targets, order["signal"], order["patience_s"])
-            print(json.dumps(asdict(struck)), flush=True)
+            answer = asdict(_struck(targets, order["signal"], order["patience_s"]))
         except StrikerError as error:
-            print(json.dumps({"error": str(error)}), flush=True)
+            answer = {"error": str(error)}
+        print(json.dumps(answer), file=answers, flush=True)
     ray.shutdown()
     return 0
 
