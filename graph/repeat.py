@@ -134,10 +134,16 @@ class RepeatingAvatar:
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         drawn: list[AsyncGenerator[VideoPackets, None]] = []
+        ordered_s = asyncio.get_running_loop().time()
 
         def attempt(n_frames: int) -> AsyncGenerator[VideoPackets, None]:
-            n_sent = stretch.n_frames_sent + n_frames
-            drawn.append(self._stage.render(replace(stretch, n_frames_sent=n_sent)))
+            passed_s = asyncio.get_running_loop().time() - ordered_s
+            left = replace(
+                stretch,
+                n_frames_sent=stretch.n_frames_sent + n_frames,
+                needed_in_s=max(0.0, stretch.needed_in_s - passed_s),
+            )
+            drawn.append(self._stage.render(left))
             return drawn[-1]
 
         def on_stall() -> None:

@@ -55,3 +55,17 @@ def test_a_sentence_whose_voice_hangs_midway_goes_on_after_the_last_sample() -> 
     samples, n_told = run(drive())
     assert samples == spoken("A sentence of some length.").tolist()
     assert n_told == 1
+
+
+def test_a_repetition_says_how_soon_it_is_needed_by_then() -> None:
+    async def drive() -> list[tuple[float, int]]:
+        fakes = FakeStages(avatar=FakeAvatarStage(fault=Fault("hung", after=2), frame_s=0.02))
+        avatar = with_repeats(fakes.stages, HEDGED, HEDGED, HEDGED, HEDGED).avatar
+        async with aclosing(avatar.render(replace(ONE_SECOND, needed_in_s=1.0))) as packets:
+            async for _ in packets:
+                pass
+        asked = [s for _, s in fakes.avatar.record.calls if isinstance(s, Stretch)]
+        return [(round(s.needed_in_s, 6), s.n_frames_sent) for s in asked]
+
+    # Ten frames in 0.2 s, then half a second of silence.
+    assert run(drive()) == [(1.0, 0), (0.3, 10)]
