@@ -18,6 +18,6 @@ if __name__ == "__main__":
 
     sys.exit(main())
 else:  # Locust has been imported already, and so has made sockets its own
-    from benchmarks.load_users import Speaker
+    from benchmarks.load_users import Visitor
 
-    __all__ = ["Speaker"]
+    __all__ = ["Visitor"]

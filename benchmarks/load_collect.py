@@ -20,6 +20,7 @@ class Collector:
     """One test after the other, in the process that started it (Locust's master)."""
 
     def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._runner: Any = environment.runner
         self._options: Any = environment.parsed_options
         self._records: list[TurnRecord] = []
@@ -39,6 +40,17 @@ class Collector:
         self._started_s = self._said_s = time.monotonic()
         self._own_cpu_s = time.process_time()
         self._is_running = True
+
+    def cannot_start(self, msg: Any, **_: Any) -> None:
+        """Some process cannot do what is asked: there will be no report."""
+        if self._is_running:
+            self._is_running = False
+            progress(f"error: {msg.data['why']}")
+            self._environment.process_exit_code = 1
+            self._end()
+
+    def _end(self) -> None:
+        gevent.spawn(self._runner.quit if self._options.headless else self._runner.stop)
 
     def user_is_there(self, msg: Any, **_: Any) -> None:
         """Everybody hears together, so that a start together is one."""
@@ -74,7 +86,7 @@ class Collector:
         self._cpu_s[msg.node_id, msg.data["process"]] = msg.data["cpu_s"]
         self._n_done += 1
         if self._n_done >= self._n_there:
-            gevent.spawn(self._runner.quit if self._options.headless else self._runner.stop)
+            self._end()
 
     def stop(self, **_: Any) -> None:
         """The report. Locust may say twice that a test has ended."""

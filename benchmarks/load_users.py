@@ -8,6 +8,7 @@ import os
 import time
 from itertools import count
 from random import Random
+from subprocess import SubprocessError
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
@@ -17,7 +18,7 @@ from locust import User, constant, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.exception import StopUser
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from benchmarks.load_client import Caller, Manner
 from benchmarks.load_collect import Collector
@@ -79,12 +80,14 @@ _roll = Roll()
 _shared: dict[str, Shared] = {}
 
 
-class Speaker(User):
+class Visitor(User):
     """Somebody who talks to the face: one turn after the other, or (open arrivals) as it comes."""
 
     wait_time = constant(0)
 
     def on_start(self) -> None:
+        if "now" not in _shared:
+            return
         self._shared = _shared["now"]
         self._settings = self._shared.settings
         self.number, self._n_users = _roll.number(self.environment)
@@ -97,6 +100,8 @@ class Speaker(User):
 
     @task
     def turn(self) -> None:
+        if "now" not in _shared:  # the test cannot start, and is being ended
+            raise StopUser
         if self._is_enough():
             self._open_turns.join()
             self._done()
@@ -212,18 +217,25 @@ def _on_init(environment: Environment, runner: Any, **_: Any) -> None:
     if runner is None:  # Locust only lists what it would run
         return
     runner.register_message("user_number", _roll.answered)
-    if isinstance(runner, WorkerRunner):
-        return
-    collector, hooks = Collector(environment), _hooks(environment.events)
-    runner.register_message("user_is_there", collector.user_is_there)
-    runner.register_message("turn_ended", collector.turn_ended)
-    runner.register_message("user_is_done", collector.user_is_done)
-    hooks.test_start.add_listener(collector.start)
-    hooks.test_stop.add_listener(collector.stop)
+    hooks = _hooks(environment.events)
+    if not isinstance(runner, WorkerRunner):
+        collector = Collector(environment)
+        runner.register_message("cannot_start", collector.cannot_start)
+        runner.register_message("user_is_there", collector.user_is_there)
+        runner.register_message("turn_ended", collector.turn_ended)
+        runner.register_message("user_is_done", collector.user_is_done)
+        hooks.test_start.add_listener(collector.start)
+        hooks.test_stop.add_listener(collector.stop)
+    if not isinstance(runner, MasterRunner):
+        hooks.test_start.add_listener(_on_test_start)
 
 
 def _on_test_start(environment: Environment, **_: Any) -> None:
-    _shared["now"] = Shared(environment)
+    _shared.clear()
+    try:
+        _shared["now"] = Shared(environment)
+    except (ValueError, OSError, SubprocessError) as error:
+        _runner(environment).send_message("cannot_start", {"why": str(error)})
 
 
 def _hooks(of: Any) -> Any:
@@ -233,4 +245,3 @@ def _hooks(of: Any) -> Any:
 
 _hooks(events).init_command_line_parser.add_listener(_on_parser)
 _hooks(events).init.add_listener(_on_init)
-_hooks(events).test_start.add_listener(_on_test_start)

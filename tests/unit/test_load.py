@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -552,6 +553,33 @@ def test_users_converse_under_locust_and_every_turn_is_written(
     assert line == json.loads(report.read_text())
     assert (line["benchmark"], line["turns"]["finished"], line["users"]) == ("load", 5, 2)
     assert line["faults"] == {}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_test_that_cannot_start_says_why_and_ends(tmp_path: Path, processes: int) -> None:
+    command = [
+        sys.executable, "-m", "benchmarks.load", "--url", "http://127.0.0.1:9", "--turns", "2",
+        "--question", "spoken", "--wav-folder", str(tmp_path), "--processes", str(processes),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"error: no .wav file in {tmp_path}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_new_turns_come_at_their_rate_however_long_answers_last(tmp_path: Path) -> None:
+    turns = tmp_path / "turns"
+    with serving(well) as (url, asked):
+        command = [
+            sys.executable, "-m", "benchmarks.load", "--url", url, "--users", "2", "--turns", "6",
+            "--arrivals", "open", "--rate", "20", "--answer-s", "3", "--turns-file", str(turns),
+        ]  # fmt: skip
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60)
+    records = read_records(turns)
+    assert [r.outcome for r in records] == ["finished"] * 6
+    first_user = sorted(r.asked_at for r in records if r.user == 0)
+    assert min(b - a for a, b in pairwise(first_user)) < N_FRAMES / 25  # while one still plays
+    assert not [one for one in asked if "session_id" in one.form]
 
 
 def test_the_load_test_explains_itself() -> None:
