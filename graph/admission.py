@@ -16,6 +16,7 @@ from deployments.config import Settings
 from deployments.errors import TurnRefusedError
 from deployments.types import Effort
 from graph.costs import FACE, CostBook
+from graph.delivered import Delivered
 from graph.events import Progress, QueueUpdated
 from graph.fluid import HORIZON_S, Machine, Place, Work, waits
 from graph.running import Running
@@ -93,6 +94,7 @@ class SpeechAdmission:
         self._settled_at_s = now_s + settings.settle_s
         self._costs = CostBook(settings.cost_half_life_s, settings.replica_memory_s)
         self._running = Running(settings.expected_reply_s, settings.lease_s)
+        self._delivered = Delivered()
         self._line: list[Waiter | _Promise] = []
         self._returning = 1.0  # of those who were given a promise
         self._started_at_s: list[float] = []
@@ -113,9 +115,8 @@ class SpeechAdmission:
 
     def capacity(self, now_s: float) -> float | None:
         """Seconds of speech per second that can be made at most; ``None`` while unmeasured."""
-        counts = {"ingress": self.n_ingresses(now_s), **self.n_replicas}
-        found = self._costs.capacity(counts, now_s)
-        return None if found is None else found * self.share
+        found = self._costs.capacity(self._counts(now_s), now_s)
+        return None if found is None else found * self.share * self._delivered.factor
 
     def note(self, stage: str, effort: Effort, now_s: float) -> None:
         """What an output took."""
@@ -124,6 +125,7 @@ class SpeechAdmission:
     def report(self, ingress_id: str, turns: Mapping[str, Progress | None], now_s: float) -> None:
         """All turns that an ingress process runs, and how each comes on (``ahead_s`` as of now)."""
         self._running.report(ingress_id, turns, now_s)
+        self._compare(now_s)
 
     def ask(self, turn_id: str, ingress_id: str, now_s: float, waited_s: float = 0.0) -> Waiter:
         """One more turn: admitted, refused or in line. ``waited_s``: how long it has waited
@@ -165,6 +167,20 @@ class SpeechAdmission:
                 self._admit(one, now_s)
             else:
                 break
+
+    def _compare(self, now_s: float) -> None:
+        """What arrives against what was to be expected; one of several sees only a part of it."""
+        expected = self._costs.capacity(self._counts(now_s), now_s)
+        if expected is None or self.share < 1.0:
+            return
+        is_full = self._running.n_hungry(self._look_ahead_s) >= 2 * self._n_faces()
+        self._delivered.update(self._running.sent_s, is_full, expected, now_s)
+
+    def _counts(self, now_s: float) -> dict[str, int]:
+        return {"ingress": self.n_ingresses(now_s), **self.n_replicas}
+
+    def _n_faces(self) -> int:
+        return max(1, self.n_replicas.get(FACE, 1))
 
     def _fits_beside(self, promised: list[Work], now_s: float) -> bool:
         machine = self._machine(now_s)
@@ -274,4 +290,4 @@ class SpeechAdmission:
 
     def _n_unmeasured(self) -> int:
         per_replica = self.settings.n_unmeasured * self.share
-        return max(1, int(per_replica * max(1, self.n_replicas.get(FACE, 1))))
+        return max(1, int(per_replica * self._n_faces()))

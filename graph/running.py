@@ -11,6 +11,8 @@ _N_LENGTHS = 64  # so many replies tell how long one will be
 _N_FEW = 5  # with fewer only their mean is used
 _MIN_LEFT_S = 1.0  # of a reply that is still being spoken, however long it is already
 _MAX_LATE_S = 1.0  # more lateness than that says no more about what the machine has to do
+_A_PACKET_S = 0.2  # less than one packet of words is no work for the face
+_PAUSING_S = 1.0  # so near its look-ahead, a turn may be waiting for its viewer
 _ON_ITS_WAY_S = 1.0  # how long a report may take that was sent before its turn was let in
 
 
@@ -58,6 +60,7 @@ class Running:
         self._lease_s = lease_s
         self._turns: dict[str, _Turn] = {}
         self._heard_at_s: dict[str, float] = {}
+        self.sent_s = 0.0  # by all turns that ever were
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -76,16 +79,20 @@ class Running:
 
     def leave(self, turn_id: str) -> bool:
         """The turn ended. Whether it was known."""
-        return self._turns.pop(turn_id, None) is not None
+        turn = self._turns.pop(turn_id, None)
+        if turn is not None and turn.progress is not None and turn.progress.is_all_spoken:
+            # Its last packets went out after its last report.
+            self.sent_s += max(0.0, turn.progress.spoken_s - turn.progress.sent_s)
+        return turn is not None
 
     def report(self, ingress_id: str, turns: Mapping[str, Progress | None], now_s: float) -> None:
         """All turns of one ingress; those that it does not name have ended, and those that nobody
         has let in (because whoever did has died) run all the same."""
         self._heard_at_s[ingress_id] = now_s
         for turn_id, progress in turns.items():
-            turn = self._turns.setdefault(turn_id, _Turn(ingress_id, now_s))
-            turn.progress, turn.told_at_s = progress, now_s
-            self._count(turn)
+            if turn_id not in self._turns:
+                self._turns[turn_id] = _Turn(ingress_id, now_s, progress)
+            self._told(self._turns[turn_id], progress, now_s)
         for turn_id, turn in list(self._turns.items()):
             is_theirs = turn.ingress_id == ingress_id and turn_id not in turns
             if is_theirs and now_s - turn.admitted_at_s > _ON_ITS_WAY_S:
@@ -101,6 +108,16 @@ class Running:
         for turn_id in lost:
             del self._turns[turn_id]
         return bool(lost)
+
+    def n_hungry(self, look_ahead_s: float) -> int:
+        """How many turns wait for the next picture, with words for it and no reason to pause."""
+        told = (turn.progress for turn in self._turns.values())
+        return sum(
+            progress.spoken_s - progress.sent_s >= _A_PACKET_S
+            and progress.ahead_s < look_ahead_s - _PAUSING_S
+            for progress in told
+            if progress is not None
+        )
 
     def works(self, now_s: float) -> list[Work]:
         """What is left to be done for each turn that is not all sent."""
@@ -119,8 +136,11 @@ class Running:
         # A viewer who waits for words that are not there yet is not waiting for this machine.
         return Work(max(lead_s, -_MAX_LATE_S if to_draw_s else 0.0), left_s)
 
-    def _count(self, turn: _Turn) -> None:
-        if turn.is_counted or turn.progress is None or not turn.progress.is_all_spoken:
-            return
-        turn.is_counted = True
-        self.lengths.add(turn.progress.spoken_s)
+    def _told(self, turn: _Turn, progress: Progress | None, now_s: float) -> None:
+        if progress is not None:
+            before_s = 0.0 if turn.progress is None else turn.progress.sent_s
+            self.sent_s += max(0.0, progress.sent_s - before_s)
+            if progress.is_all_spoken and not turn.is_counted:
+                turn.is_counted = True
+                self.lengths.add(progress.spoken_s)
+        turn.progress, turn.told_at_s = progress, now_s
