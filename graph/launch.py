@@ -136,8 +136,6 @@ def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
             "RAY_metrics_report_interval_ms": "2000",
-            # Of its own processes; on a machine that is busy with other things they take longer.
-            "RAY_raylet_start_wait_time_s": "120",
         }
     )
     import ray  # reads the environment when imported
@@ -147,7 +145,8 @@ def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
         try:
             start(options, folder / "ray")
         except Exception as error:  # Ray has no kind of its own for this
-            raise LaunchError(f"Ray did not start: {error}") from error
+            text = f"Ray did not start ({error}); is the machine busy? Try again in a moment"
+            raise LaunchError(text) from error
         yield token
     finally:
         ray.shutdown()
