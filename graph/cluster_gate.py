@@ -177,7 +177,7 @@ class ClusterGate:
             self._alone.admission.note(stage, effort, self._now())
         self._alone.report(self._id, report.turns, report.left)
         try:
-            async with asyncio.timeout(self._settings.answer_timeout_s):
+            async with asyncio.timeout(self._settings.lease_s / 2):  # nobody waits for this
                 news = await self._stage.report(report)
         except (StageError, TimeoutError) as error:
             self._left |= set(report.left)

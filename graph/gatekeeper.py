@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from contextvars import Context
 from typing import Any
 
 from ray import serve
@@ -69,7 +70,9 @@ class Gatekeeper:
         is_due = now_s - self._counted_at_s >= self._settings.count_replicas_every_s
         if is_due and (self._counting is None or self._counting.done()):
             self._counted_at_s = now_s
-            self._counting = asyncio.create_task(self._count())
+            # In a context of its own: what a call asks of others is cancelled when the call is, and
+            # callers cancel all their streams.
+            self._counting = asyncio.create_task(self._count(), context=Context())
 
     async def _count(self) -> None:
         try:

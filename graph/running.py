@@ -8,7 +8,8 @@ from graph.events import Progress
 from graph.fluid import Work
 
 _N_LENGTHS = 64  # so many replies tell how long one will be
-_N_FEW = 5  # with fewer only their mean is used
+_N_FEW = 5  # with fewer only their mean is used,
+_LONGER_SHARE = 0.25  # and one that is already longer is taken to go on for so much of its length
 _MIN_LEFT_S = 1.0  # of a reply that is still being spoken, however long it is already
 _MAX_LATE_S = 1.0  # more lateness than that says no more about what the machine has to do
 _A_PACKET_S = 0.2  # less than one packet of words is no work for the face
@@ -46,10 +47,10 @@ class ReplyLengths:
     def left_s(self, sent_s: float) -> float:
         """What is to be expected of a reply that has come so far and not to its end: the mean of
         what those that were longer had left."""
+        if len(self._lengths) < _N_FEW:
+            return max(_MIN_LEFT_S, self.mean_s - sent_s, _LONGER_SHARE * sent_s)
         lefts = [length_s - sent_s for length_s in self._lengths if length_s > sent_s]
-        if len(lefts) < _N_FEW:
-            return max(_MIN_LEFT_S, self.mean_s - sent_s)
-        return max(_MIN_LEFT_S, sum(lefts) / len(lefts))
+        return max(_MIN_LEFT_S, sum(lefts) / len(lefts)) if lefts else _MIN_LEFT_S
 
 
 class Running:
