@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --no-deps --require-hashes --no-input --
 export PROFILE HOST PORT DASHBOARD_PORT DATA_DIR TLS_CERT TLS_KEY API_KEYS_FILE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve install check test bench lock
+.PHONY: help serve install check test bench load chaos lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -50,6 +50,12 @@ test: check ## all of check, then real Ray Serve and a real browser: what CI run
 bench: $(VENV)/.installed-test ## latency of a turn and speed of each engine on this machine
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.turn_latency
+
+load: $(VENV)/.installed-test ## how many people can speak at once: the curve, into var/capacity.html
+	$(BIN)/python -m benchmarks.capacity
+
+chaos: $(VENV)/.installed-test ## what people notice while replicas, engines, a node and the disk fail
+	$(BIN)/python -m benchmarks.chaos
 
 lock: ## resolve the locks anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 \
