@@ -5,6 +5,7 @@ the replicas themselves (2 ms for all of a deployment) and signals from there, b
 process because a cluster's token is read once in a process's life.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -55,7 +56,16 @@ class Striker:
     """The process that strikes; for one caller at a time."""
 
     def __init__(self, gcs_address: str, token: str, folder: Path) -> None:
-        """``folder`` is a private one: the token is handed over in a file."""
+        """Returns when the process can strike.
+
+        Args:
+            gcs_address: of the cluster.
+            token: that lets one in.
+            folder: a private one, in which the token is handed over.
+
+        Raises:
+            StrikerError: the process could not join the cluster.
+        """
         token_file = folder / "striker-token"
         token_file.touch(mode=0o600)
         token_file.write_text(token)
@@ -72,11 +82,20 @@ class Striker:
                 text=True,
                 start_new_session=True,
             )
+        try:
+            self._answer()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Striker":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         if self._process.stdin is not None:
             self._process.stdin.close()  # it ends when nobody can ask any more
         try:
@@ -87,10 +106,11 @@ class Striker:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def strike(self, targets: Sequence[Target], number: int, patience_s: float) -> Struck:
-        """Signal the busiest of ``targets`` as soon as one has work, or after ``patience_s``.
-
-        Number 0 only looks.
+    def strike(
+        self, targets: Sequence[Target], number: int, patience_s: float, at_least: int = 1
+    ) -> Struck:
+        """Signal the busiest of ``targets`` as soon as one has ``at_least`` so many calls in
+        flight, or after ``patience_s``. Number 0 only looks.
 
         Raises:
             StrikerError: none of them could be asked.
@@ -99,6 +119,7 @@ class Striker:
             "targets": [asdict(target) for target in targets],
             "signal": int(number),
             "patience_s": patience_s,
+            "at_least": at_least,
         }
         answer = self._ask(order)
         if "error" in answer:
@@ -106,14 +127,15 @@ class Striker:
         return Struck(**answer)
 
     def _ask(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self._process.stdin is None or self._process.stdout is None:
+        if self._process.stdin is None:
             raise StrikerError("the striker has no pipes")
-        try:
+        with contextlib.suppress(BrokenPipeError):  # no answer will say why
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+        return self._answer()
+
+    def _answer(self) -> Mapping[str, Any]:
+        line = "" if self._process.stdout is None else self._process.stdout.readline()
         if not line:
             raise StrikerError(f"the striker ended: {self._said.read_text()[-2000:]}")
         answer: Mapping[str, Any] = json.loads(line)
@@ -147,11 +169,14 @@ def main() -> int:
     import ray
 
     ray.init(address=sys.argv[1], namespace="serve", log_to_driver=False, configure_logging=False)
+    print("{}", file=answers, flush=True)  # ready
     for line in sys.stdin:
         order = json.loads(line)
         targets = [Target(**target) for target in order["targets"]]
         try:
-            answer = asdict(_struck(targets, order["signal"], order["patience_s"]))
+            answer = asdict(
+                _struck(targets, order["signal"], order["patience_s"], order["at_least"])
+            )
         except StrikerError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), file=answers, flush=True)
@@ -159,14 +184,14 @@ def main() -> int:
     return 0
 
 
-def _struck(targets: Sequence[Target], number: int, patience_s: float) -> Struck:
+def _struck(targets: Sequence[Target], number: int, patience_s: float, at_least: int) -> Struck:
     until_s = time.monotonic() + patience_s
     while True:
         counts = [_n_in_flight(target) for target in targets]
         n, chosen = max(zip(counts, range(len(counts)), strict=True), default=(-1, 0))
         if n < 0:
             raise StrikerError("no replica could be asked")
-        if n > 0 or time.monotonic() > until_s:
+        if n >= at_least or time.monotonic() > until_s:
             pid = targets[chosen].pid
             _signal(pid, number)
             return Struck(pid, time.time(), n, sum(count for count in counts if count > 0))

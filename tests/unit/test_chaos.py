@@ -40,7 +40,9 @@ def step(level: str, from_s: float, to_s: float) -> dict[str, Any]:
 
 def rounded(effect: Effect | None) -> tuple[float, float, int] | None:
     """In hand, gap, late fragments."""
-    return effect and (round(effect.lead_s, 3), round(effect.gap_s, 3), effect.n_late)
+    if effect is None:
+        return None
+    return round(effect.lead_s, 3), round(effect.gap_s, 3), effect.n_late
 
 
 def seen(at_s: float, until_s: float, one: TurnRecord) -> tuple[float, float, int] | None:
