@@ -122,6 +122,10 @@ class SpeechAdmission:
         """What an output took."""
         self._costs.note(stage, effort, now_s)
 
+    def efforts(self, now_s: float) -> list[tuple[str, Effort]]:
+        """What its estimates rest on, by stage."""
+        return self._costs.known(now_s)
+
     def report(self, ingress_id: str, turns: Mapping[str, Progress | None], now_s: float) -> None:
         """All turns that an ingress process runs, and how each comes on (``ahead_s`` as of now)."""
         self._running.report(ingress_id, turns, now_s)

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from deployments.errors import StageError
+from deployments.errors import StageError, TurnRefusedError
 from deployments.streams import Reader
 from deployments.types import Effort
 from graph.admission import AdmissionSettings
@@ -39,10 +39,21 @@ class GateReport:
 
 @dataclass(frozen=True, slots=True)
 class GateNews:
-    """What it is told in return, so that it could go on alone."""
+    """What it is told in return, so that it could go on alone. ``knows_costs`` is false when the
+    one who decides has just begun: then it wants to hear all that is known."""
 
     n_replicas: Mapping[str, int]
     n_ingresses: int
+    knows_costs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The last word to a turn for which there is no room. A record, because Serve logs whatever a
+    replica raises as a failure, and saying no is none."""
+
+    message: str
+    predicted_wait_s: float
 
 
 class AdmissionStage(Protocol):
@@ -50,7 +61,7 @@ class AdmissionStage(Protocol):
 
     def enter(
         self, turn_id: str, ingress_id: str, waited_s: float
-    ) -> AsyncGenerator[QueueUpdated, None]: ...
+    ) -> AsyncGenerator[QueueUpdated | Refused, None]: ...
 
     async def report(self, report: GateReport) -> GateNews: ...
 
@@ -86,6 +97,7 @@ class ClusterGate:
         self._n_entering = 0
         self._left: set[str] = set()
         self._efforts: dict[tuple[str, str], Effort] = {}
+        self._retell: list[tuple[str, Effort]] = []
         self._own = _OwnTime(cpu_s)
         self._is_alone = False
         self._hurry = asyncio.Event()
@@ -163,11 +175,19 @@ class ClusterGate:
         """Its place, as the deployment says.
 
         Raises:
+            TurnRefusedError: there is no room.
             TimeoutError: it says nothing, or has said nothing for longer than it ever would.
         """
         patience_s = self._settings.answer_timeout_s
         async with aclosing(Reader(self._stage.enter(turn_id, self._id, 0.0))) as places:
             while (place := await places.next(patience_s)) is not None:
+                if isinstance(place, Refused):
+                    raise TurnRefusedError(
+                        place.message,
+                        stage="admission",
+                        turn_id=turn_id,
+                        predicted_wait_s=place.predicted_wait_s,
+                    )
                 yield place
                 patience_s = self._settings.max_wait_s
 
@@ -175,6 +195,8 @@ class ClusterGate:
         report = self._report_now()
         for stage, effort in report.efforts:
             self._alone.admission.note(stage, effort, self._now())
+        if self._retell:
+            report, self._retell = replace(report, efforts=tuple(self._retell)), []
         self._alone.report(self._id, report.turns, report.left)
         try:
             async with asyncio.timeout(self._settings.lease_s / 2):  # nobody waits for this
@@ -209,6 +231,9 @@ class ClusterGate:
         self._is_alone = False
         admission = self._alone.admission
         admission.n_replicas, admission.share = news.n_replicas, 1 / max(1, news.n_ingresses)
+        if not news.knows_costs and (known := admission.efforts(self._now())):
+            self._retell = known
+            self._hurry.set()
 
     def _forget(self, turn_id: str) -> None:
         """It ended, or never began although somebody may have let it in."""

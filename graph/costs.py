@@ -43,9 +43,21 @@ class CostBook:
         replicas = self._stages.setdefault(stage, {})
         replicas.setdefault(effort.replica, _Average(self._half_life_s)).add(effort, now_s)
 
+    def known(self, now_s: float) -> list[tuple[str, Effort]]:
+        """All that the estimates rest on, for a book that is to begin with them."""
+        return [
+            (stage, Effort(replica, average.busy_s, average.media_s))
+            for stage in self._stages
+            for replica, average in self._fresh(stage, now_s).items()
+        ]
+
     def mean(self, stage: str, now_s: float) -> float | None:
         """The mean of the stage's replicas; ``None`` while nothing is known."""
-        costs = [a.busy_s / a.media_s for a in self._fresh(stage, now_s) if a.media_s > 0]
+        costs = [
+            average.busy_s / average.media_s
+            for average in self._fresh(stage, now_s).values()
+            if average.media_s > 0
+        ]
         if costs:
             self._means[stage] = sum(costs) / len(costs)
         return self._means.get(stage)
@@ -67,9 +79,9 @@ class CostBook:
     def _n(self, stage: str, n_replicas: Mapping[str, int], now_s: float) -> int:
         return max(1, n_replicas.get(stage, len(self._fresh(stage, now_s))))
 
-    def _fresh(self, stage: str, now_s: float) -> list[_Average]:
+    def _fresh(self, stage: str, now_s: float) -> dict[str, _Average]:
         replicas = self._stages.get(stage, {})
         gone = [r for r, a in replicas.items() if now_s - a.heard_at_s > self._memory_s]
         for replica in gone:
             del replicas[replica]
-        return list(replicas.values())
+        return replicas

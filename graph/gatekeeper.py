@@ -15,8 +15,9 @@ from typing import Any
 from ray import serve
 
 from deployments.config import Settings
+from deployments.errors import TurnRefusedError
 from graph.admission import AdmissionSettings
-from graph.cluster_gate import GateNews, GateReport
+from graph.cluster_gate import GateNews, GateReport, Refused
 from graph.door import Door
 from graph.events import QueueUpdated
 
@@ -43,16 +44,15 @@ class Gatekeeper:
 
     async def enter(
         self, turn_id: str, ingress_id: str, waited_s: float
-    ) -> AsyncGenerator[QueueUpdated, None]:
-        """Its places in the queue; ends when the turn may start.
-
-        Raises:
-            TurnRefusedError: there is no room.
-        """
+    ) -> AsyncGenerator[QueueUpdated | Refused, None]:
+        """Its places in the queue; ends when the turn may start, or with the refusal."""
         self._count_replicas()
-        async with aclosing(self._door.enter(turn_id, ingress_id, waited_s)) as places:
-            async for place in places:
-                yield place
+        try:
+            async with aclosing(self._door.enter(turn_id, ingress_id, waited_s)) as places:
+                async for place in places:
+                    yield place
+        except TurnRefusedError as error:
+            yield Refused(error.message, error.predicted_wait_s)
 
     async def report(self, report: GateReport) -> GateNews:
         """How the turns of an ingress come on; answered with what it would need alone."""
@@ -62,7 +62,8 @@ class Gatekeeper:
         for stage, effort in report.efforts:
             admission.note(stage, effort, now_s)
         self._door.report(report.ingress_id, report.turns, report.left)
-        return GateNews(admission.n_replicas, admission.n_ingresses(now_s))
+        knows_costs = admission.capacity(now_s) is not None
+        return GateNews(admission.n_replicas, admission.n_ingresses(now_s), knows_costs)
 
     def _count_replicas(self) -> None:
         """Beside the answer, now and then: it asks Serve's controller."""

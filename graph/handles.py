@@ -32,7 +32,7 @@ from deployments.types import (
     VideoPackets,
 )
 from graph import replicas
-from graph.cluster_gate import GateNews, GateReport
+from graph.cluster_gate import GateNews, GateReport, Refused
 from graph.events import QueueUpdated
 from graph.stages import Stages
 
@@ -105,6 +105,7 @@ class _Handle(Generic[FactsT]):
                 # Its public id is that of the HTTP request, common to all calls of a turn.
                 request_ids.append(items._request_metadata.internal_request_id)
                 async for item in items:
+                    replicas.HERE.delivered(request_ids[0])
                     if self.has_effort:
                         self._noted(item.effort)
                     yield item
@@ -163,7 +164,7 @@ class AdmissionHandle(_Handle[None]):
 
     def enter(
         self, turn_id: str, ingress_id: str, waited_s: float
-    ) -> AsyncGenerator[QueueUpdated, None]:
+    ) -> AsyncGenerator[QueueUpdated | Refused, None]:
         return self._stream("enter", turn_id, ingress_id, waited_s)
 
     async def report(self, report: GateReport) -> GateNews:

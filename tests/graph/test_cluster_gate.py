@@ -10,7 +10,7 @@ import pytest
 from deployments.errors import EngineRuntimeError, TurnRefusedError
 from deployments.types import Effort
 from graph.admission import AdmissionSettings
-from graph.cluster_gate import ClusterGate, GateNews, GateReport
+from graph.cluster_gate import ClusterGate, GateNews, GateReport, Refused
 from graph.door import Door
 from graph.events import Progress, QueueUpdated
 from tests.virtual_time import now, run
@@ -49,9 +49,19 @@ class FakeAdmission:
 
     async def enter(
         self, turn_id: str, ingress_id: str, waited_s: float
-    ) -> AsyncGenerator[QueueUpdated, None]:
+    ) -> AsyncGenerator[QueueUpdated | Refused, None]:
         self.n_asked += 1
         await self._fail()
+        try:
+            async with aclosing(self._places(turn_id, ingress_id, waited_s)) as places:
+                async for place in places:
+                    yield place
+        except TurnRefusedError as error:
+            yield Refused(error.message, error.predicted_wait_s)
+
+    async def _places(
+        self, turn_id: str, ingress_id: str, waited_s: float
+    ) -> AsyncGenerator[QueueUpdated, None]:
         async with aclosing(self.door.enter(turn_id, ingress_id, waited_s)) as places:
             while True:
                 taking = asyncio.ensure_future(anext(places, None))
@@ -73,7 +83,8 @@ class FakeAdmission:
         for stage, effort in report.efforts:
             self.door.admission.note(stage, effort, now())
         self.door.report(report.ingress_id, report.turns, report.left)
-        return GateNews({"avatar": 1}, self.n_ingresses)
+        knows_costs = self.door.admission.capacity(now()) is not None
+        return GateNews({"avatar": 1}, self.n_ingresses, knows_costs)
 
 
 def gate_at(stage: FakeAdmission, ingress_id: str = "i1") -> ClusterGate:
@@ -246,6 +257,7 @@ def test_a_deployment_that_comes_back_is_asked_again_and_knows_all_turns() -> No
             stage.come_back_empty()
             await asyncio.sleep(0.6)
             assert stage.door.admission.n_running == 2
+            assert stage.door.admission.capacity(now()) == pytest.approx(2.4)
             n_asked = stage.n_asked
             gate.leave("a")
             await start(gate, "c")

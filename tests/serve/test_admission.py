@@ -40,6 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     path.write_text(yaml.safe_dump(config))
     with running(path) as server:
         wait_for_replicas(server, "ingress", 2)
+        finish(begin(server))  # what speech costs has been seen
         yield server
 
 
@@ -52,6 +53,8 @@ class Turn:
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     at_s: dict[str, float] = field(default_factory=dict)  # of the first event of each name
     is_over: bool = False
+    status: int = 0
+    retry_after_s: int = 0
 
     def start(self) -> "Turn":
         threading.Thread(target=self._watch, daemon=True).start()
@@ -62,6 +65,8 @@ class Turn:
         try:
             form = {"text": self.text}
             with httpx.stream("POST", self.url, data=form, timeout=60) as answer:
+                self.status = answer.status_code
+                self.retry_after_s = int(answer.headers.get("retry-after", 0))
                 for line in answer.iter_lines():
                     if line.startswith("event: "):
                         name = line.removeprefix("event: ")
@@ -78,7 +83,12 @@ class Turn:
 
     @property
     def is_whole(self) -> bool:
-        return self.is_over and self.events[-1][0] == "done"
+        return self.is_over and bool(self.of("done"))
+
+    @property
+    def is_refused(self) -> bool:
+        """At once, or after waiting as long as anybody may."""
+        return self.status == 503 or [e["code"] for e in self.of("error")] == ["overloaded"]
 
 
 def begin(server: Server, text: str = SIX_S) -> Turn:
@@ -141,3 +151,17 @@ def test_the_turn_of_a_killed_ingress_gives_its_room_back(server: Server) -> Non
     assert following.at_s["video"] - killed_at_s < 20.0
     finish(following)
     assert following.is_whole
+
+
+def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_return(
+    server: Server,
+) -> None:
+    first = begun(server)
+    others = [begin(server) for _ in range(9)]
+    until(lambda: any(turn.status == 503 for turn in others), "nobody is refused", 8.0)
+    (refused, *_) = [turn for turn in others if turn.status == 503]
+    assert refused.retry_after_s >= 10
+    finish(first, *others)
+    assert first.is_whole
+    assert all(turn.is_whole or turn.is_refused for turn in others)
+    assert sum(turn.is_whole for turn in others) >= 2
