@@ -28,8 +28,8 @@ RECHECK_S = 2.0
 class Replicas:
     """Who was sent which request, and whom to leave alone.
 
-    A reported replica stays a suspect for ``QUARANTINE_S`` and until it answers a probe after that;
-    one that does not is probed again every ``RECHECK_S``.
+    A reported replica stays a suspect until it gives an output, or for ``QUARANTINE_S`` and until
+    it answers a probe after that; one that does not is probed again every ``RECHECK_S``.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -38,6 +38,7 @@ class Replicas:
         self._meant_for: dict[str, Hashable] = {}  # requests that Serve still asks room for
         self._replica_of: dict[str, Hashable] = {}  # requests in flight
         self._probe_at_s: dict[Hashable, float] = {}  # suspects
+        self._output_at_s: dict[Hashable, float] = {}  # the last one of each
 
     def meant(self, request_id: str, replica: Hashable) -> None:
         """The request goes to the replica if that has room; it counts as if it had gone."""
@@ -75,15 +76,29 @@ class Replicas:
                 replica = self._replica_of[request_id]
                 self._probe_at_s[replica] = self._now() + QUARANTINE_S
 
+    def delivered(self, request_id: str) -> None:
+        """Whoever has this request gave an output: it was slow, and does not hang.
+
+        When one of two replicas hangs, the other gets twice the work and is reported as well;
+        were it not cleared at once, the two would be the same to the router.
+        """
+        with self._lock:
+            replica = self._replica_of.get(request_id)
+            if replica is not None:
+                self._output_at_s[replica] = self._now()
+                self._probe_at_s.pop(replica, None)
+
     def best(self, near: Set[ReplicaT], all_replicas: Set[ReplicaT]) -> list[ReplicaT]:
         """Where a request may go, the one with the fewest requests of this process first.
 
-        These are the near replicas, else any, that are no suspects; where all are suspects,
-        suspicion says nothing, and the near ones are as good as any.
+        These are the near replicas, else any, that are no suspects; where all are suspects, the
+        near ones, first the one that gave an output last.
         """
         with self._lock:
             suspects = self._probe_at_s.keys()
-            allowed = list(near - suspects or all_replicas - suspects or near)
+            allowed = list(near - suspects or all_replicas - suspects)
+            if not allowed:
+                return sorted(near, key=lambda r: self._output_at_s.get(r, 0.0), reverse=True)
             n_in_flight = Counter((*self._meant_for.values(), *self._replica_of.values()))
         random.shuffle(allowed)  # among equals, any
         return sorted(allowed, key=lambda replica: n_in_flight[replica])
@@ -108,6 +123,7 @@ class Replicas:
         with self._lock:
             self._meant_for = {i: r for i, r in self._meant_for.items() if r not in dead}
             self._probe_at_s = {r: s for r, s in self._probe_at_s.items() if r not in dead}
+            self._output_at_s = {r: s for r, s in self._output_at_s.items() if r not in dead}
             self._replica_of = {i: r for i, r in self._replica_of.items() if r not in dead}
 
 

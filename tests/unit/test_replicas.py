@@ -155,3 +155,28 @@ def test_nothing_is_kept_of_replicas_that_are_gone(known: Replicas, clock: Clock
     clock.now_s += QUARANTINE_S
     assert known.due(BOTH) == set()
     assert known.best(BOTH, BOTH) == ["a", "b"]
+
+
+def test_a_suspect_that_gives_an_output_is_none(known: Replicas) -> None:
+    report(known, "a")
+    report(known, "b")  # alone with all the work, it was only slow
+    known.sent("1", "b")
+    known.delivered("1")
+    assert known.best(BOTH, BOTH) == ["b"]
+    known.delivered("unknown")
+    assert known.best(BOTH, BOTH) == ["b"]
+
+
+def test_when_all_are_suspects_the_one_that_gave_an_output_last_is_best(
+    known: Replicas, clock: Clock
+) -> None:
+    for replica in ("a", "b", "a"):
+        clock.now_s += 1
+        known.sent(f"heard from {replica}", replica)
+        known.delivered(f"heard from {replica}")
+    report(known, "a")
+    report(known, "b")
+    known.sent("1", "a")
+    assert known.best(BOTH, BOTH) == ["a", "b"]
+    known.gone(["a"])
+    assert known.best({"b"}, {"b"}) == ["b"]
