@@ -33,7 +33,7 @@ from benchmarks.chaos_verdicts import verdicts_of
 from benchmarks.dashboard import Dashboard
 from benchmarks.machine import Machine
 from benchmarks.report import finish, progress
-from benchmarks.server import Launched, ServerError, running
+from benchmarks.server import LAUNCHER, Launched, ServerError, running
 from graph.preflight import PROFILES
 
 _FIRST_STRIKE_S = 4.0
@@ -66,7 +66,10 @@ def _report(runs: Sequence[FaultRun], options: argparse.Namespace, machine: Mach
     shown = show_all(runs, tuple(GAP_LIMITS_S), verdicts)
     facts = machine.facts()
     print(f"\nMeasured on\n{Machine.describe(facts)}")
-    settings = {name: getattr(options, name) for name in ("profile", "users", "turns", "answer_s")}
+    settings = {
+        name: getattr(options, name)
+        for name in ("profile", "users", "turns", "answer_s", "delta_s")
+    }
     finish("chaos", {"settings": settings, **shown}, facts)
 
 
@@ -86,6 +89,8 @@ def _options() -> argparse.Namespace:
     add("--answer-s", default="20", help="seconds that an answer lasts, as 20 or 5-20")
     add("--pause-s", default="0-2", help="seconds from an answer to the next question")
     add("--every", default=6.0, type=float, help="seconds from recovery to the next strike")
+    add("--delta-s", default=0.02, type=float, help="seconds that the rules take for each word, as "
+        "a model would (default: 0.02); at once they could hardly be met at work")  # fmt: skip
     add("--profile", default="embedded", help="of the server that is started, a name or a file")
     add("--url", help="a server that runs already on this machine, with its dashboard")
     add("--dashboard", default="http://127.0.0.1:8265", help="of that server")
@@ -135,7 +140,7 @@ def _site(faults: Sequence[Fault], options: argparse.Namespace) -> Iterator[Site
             dashboard = Dashboard(options.dashboard, options.token_file.read_text().strip())
         else:
             disk = _disk(stack) if "disk" in needs else None
-            server = stack.enter_context(_server(options.profile, "node" in needs, disk, folder))
+            server = stack.enter_context(_server(options, "node" in needs, disk, folder))
             url, dashboard, pid = server.url, server.dashboard, server.process.pid
         (ingress, *_) = dashboard.wait_for_replicas("ingress", 1)
         striker = Striker(gcs_address_of(ingress.pid), dashboard.token, folder)
@@ -143,15 +148,15 @@ def _site(faults: Sequence[Fault], options: argparse.Namespace) -> Iterator[Site
 
 
 def _server(
-    profile: str, has_two_nodes: bool, disk: SmallDisk | None, folder: Path
+    options: argparse.Namespace, has_two_nodes: bool, disk: SmallDisk | None, folder: Path
 ) -> AbstractContextManager[Launched]:
-    data_dir = None if disk is None else disk.folder
-    if not has_two_nodes:
-        progress("starting the server ...")
-        return running(profile, data_dir=data_dir, say=_keep_quiet)
-    progress("starting a server of two nodes ...")
-    two_nodes = _spread_profile(profile, folder)
-    return running(two_nodes, data_dir=data_dir, module=_TWO_NODES, say=_keep_quiet)
+    progress(f"starting a server{' of two nodes' if has_two_nodes else ''} ...")
+    return running(
+        _profile(options, has_two_nodes, folder),
+        data_dir=None if disk is None else disk.folder,
+        module=_TWO_NODES if has_two_nodes else LAUNCHER,
+        say=_keep_quiet,
+    )
 
 
 def _keep_quiet(line: str) -> None:
@@ -166,11 +171,15 @@ def _disk(stack: ExitStack) -> SmallDisk | None:
         return None
 
 
-def _spread_profile(profile: str, folder: Path) -> Path:
-    named = PROFILES / f"{profile}.yaml"
-    config = yaml.safe_load((named if named.exists() else Path(profile)).read_text())
-    path = folder / "two-nodes.yaml"
-    path.write_text(yaml.safe_dump(spread(config)))
+def _profile(options: argparse.Namespace, has_two_nodes: bool, folder: Path) -> Path:
+    """The profile with a model that takes its time, and on two nodes if there are."""
+    named = PROFILES / f"{options.profile}.yaml"
+    config = yaml.safe_load((named if named.exists() else Path(options.profile)).read_text())
+    llm = config["applications"][0]["args"].get("llm", {})
+    if llm.get("engine", "rules") == "rules":
+        llm["options"] = {"delta_delay_s": options.delta_s, **llm.get("options", {})}
+    path = folder / "chaos.yaml"
+    path.write_text(yaml.safe_dump(spread(config) if has_two_nodes else config))
     return path
 
 

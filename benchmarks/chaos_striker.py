@@ -20,7 +20,7 @@ from benchmarks.dashboard import Replica
 from benchmarks.machine import PROC
 from graph.preflight import ROOT
 
-_POLL_S = 0.004  # a call of the rules engine lasts 20 ms
+_POLL_S = 0.002  # recognising lasts 100 ms, many a call less
 _ANSWER_S = 1.0  # a replica that does not answer for so long is left alone
 _MARGIN_S = 30.0
 
