@@ -21,13 +21,15 @@ class Progress:
 
     ``spoken_s``: seconds of the reply's speech that are there. ``sent_s``: how much of it was sent
     with its picture. ``ahead_s``: how far the end of that is ahead of the viewer (negative when the
-    viewer waits). ``is_all_spoken``: no more speech will come.
+    viewer waits). ``is_all_spoken``: no more speech will come. ``is_held``: the viewer does not
+    take what is there, so the turn needs nothing for now and its lead does not shrink.
     """
 
     spoken_s: float
     sent_s: float
     ahead_s: float
     is_all_spoken: bool
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,9 @@ class TurnSettings(Settings):
 _MIN_PATIENCE_S = 0.02
 """What was read ahead needs a few turns of the event loop to be handed over."""
 
+_HELD_AFTER_S = 0.25
+"""A viewer who has not taken a fragment for so long holds the turn up, not the machine."""
+
 
 class Face:
     """Draws a turn's speech, stretch by stretch, into one MP4."""
@@ -208,18 +211,27 @@ class Face:
         end_frame = packets.first_frame + packets.n_frames
         is_last = self.timeline.is_cut_up and end_frame == self.timeline.n_frames_cut
         self._lay_sound(self.timeline.sample_at(end_frame))
+        loop = asyncio.get_running_loop()
         for data in self.mp4.write(packets, is_last=is_last):
             if self._n_emitted == 1:
                 self.playback.start()
                 self.clock.mark("first_fragment")
-            await self._emit(data)
+            held = loop.call_later(_HELD_AFTER_S, self._tell_held, packets.first_frame)
+            try:
+                await self._emit(data)
+            finally:
+                held.cancel()
         self.playback.hold(end_frame / self.fps)  # nobody has played what was not sent
         self._tell_progress(end_frame)
 
-    def _tell_progress(self, end_frame: int) -> None:
+    def _tell_progress(self, end_frame: int, *, is_held: bool = False) -> None:
         timeline = self.timeline
         sent_s, ahead_s = end_frame / self.fps, self._due_in_s(end_frame)
-        self.on_progress(Progress(timeline.speech_s, sent_s, ahead_s, timeline.has_ended))
+        self.on_progress(Progress(timeline.speech_s, sent_s, ahead_s, timeline.has_ended, is_held))
+
+    def _tell_held(self, frame: int) -> None:
+        """Only what is before ``frame`` was taken."""
+        self._tell_progress(frame, is_held=True)
 
     def _lay_sound(self, end: int) -> None:
         """Give the encoder what belongs beside the picture up to sample ``end``, and a bit more."""

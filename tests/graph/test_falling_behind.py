@@ -204,3 +204,21 @@ def test_a_turn_tells_how_far_it_has_come() -> None:
     assert told[-1].is_all_spoken
     assert told[-1].spoken_s == outcome.finished.timings.audio_s
     assert all(p.ahead_s <= 20.5 for p in told)
+
+
+def test_a_viewer_who_takes_nothing_is_told_of_and_then_no_more() -> None:
+    told: list[Progress] = []
+
+    async def drive() -> None:
+        request = ask(look_ahead_s=20.0, on_progress=told.append)
+        stages = FakeStages(llm=FakeLlmStage(LONG)).stages
+        async with aclosing(converse(request, stages, now)) as events:
+            async for event in events:
+                if isinstance(event, VideoFragment) and event.index == 1:
+                    await asyncio.sleep(10.0)
+
+    run(drive())
+    held = [p for p in told if p.is_held]
+    assert len(held) == 1
+    assert told[told.index(held[0]) - 1].sent_s == held[0].sent_s
+    assert not told[-1].is_held
