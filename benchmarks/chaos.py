@@ -53,7 +53,7 @@ def main() -> int:
     except KeyboardInterrupt:
         status = 130
         progress("interrupted: this is what was seen until now")
-    except (ServerError, StrikerError, LoadFailedError, httpx.HTTPError) as error:
+    except (ServerError, StrikerError, LoadFailedError, DiskError, httpx.HTTPError) as error:
         status = 1
         progress(f"error: {type(error).__name__}: {error}")
     if runs:

@@ -11,6 +11,10 @@ ROOMY_BYTES = 1_500_000_000
 """The launcher starts with no less than 1 GB; a tmpfs takes only what is written to it."""
 
 
+_MARGINS_BYTES = (0, 0, 65_536, 262_144, 1_048_576)
+"""What is left free at each try: at most what a few turns write in a second."""
+
+
 class DiskError(Exception):
     """No disk can be mounted here; the message says why."""
 
@@ -22,10 +26,20 @@ class SmallDisk:
         self.folder = folder
 
     def fill(self) -> None:
-        """Make it as small as what is on it, rounded up to a page."""
-        disk = os.statvfs(self.folder)
-        n_used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-        self._resize(max(n_used, disk.f_frsize))
+        """Make it as small as what is on it; somebody may be writing meanwhile.
+
+        Raises:
+            DiskError: it cannot be done.
+        """
+        for margin_bytes in _MARGINS_BYTES:
+            disk = os.statvfs(self.folder)
+            n_used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+            try:
+                self._resize(max(n_used, disk.f_frsize) + margin_bytes)
+                return
+            except DiskError as error:
+                failed = error
+        raise failed
 
     def free(self) -> None:
         self._resize(ROOMY_BYTES)
