@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,9 +35,11 @@ class TurnRecord:
 
     ``asked_at`` is seconds since 1970; times that end in ``_s`` count from the last byte of the
     request unless they say otherwise. ``predicted_wait_s`` is the first prediction that the user
-    heard (queue or Retry-After), ``waited_s`` the real wait from then until it was let in, over all
-    attempts; both are set once it is. ``attempt`` counts from 1. ``arrivals``: when each fragment
-    came, and from when on it is played, in seconds of the reply's clock.
+    heard (queue or Retry-After), ``waited_s`` the wait from then until it was let in or, where
+    ``is_let_in`` is false, until it was cut off, over all attempts so far; ``queue_predicted_s``
+    and ``queue_waited_s`` are of this attempt's time in the queue alone. ``is_impatient``: comes
+    back before it was told to. ``attempt`` counts from 1. ``arrivals``: when each fragment came,
+    and from when on it is played, in seconds of the reply's clock.
     """
 
     user: int
@@ -57,6 +59,10 @@ class TurnRecord:
     was_queued: bool = False
     predicted_wait_s: float | None = None
     waited_s: float | None = None
+    queue_predicted_s: float | None = None
+    queue_waited_s: float | None = None
+    is_let_in: bool = False
+    is_impatient: bool = False
     ttfa_s: float | None = None
     ttff_s: float | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -206,6 +212,7 @@ class Attempt:
     is_slow: bool = False
     predicted_wait_s: float | None = None
     waiting_since_s: float | None = None
+    is_impatient: bool = False
 
     def record(self, heard: Heard) -> TurnRecord:
         """The line that is written of it."""
@@ -213,7 +220,9 @@ class Attempt:
         viewer, sent_s = heard.viewer, heard.sent_s
         view = watched(viewer.arrivals, self.buffer_s)
         timings = (heard.turn or {}).get("timings", {})
-        predicted_s, waited_s = self._wait(heard, outcome)
+        predicted_s, since_s = self._first_wait(heard)
+        is_let_in = heard.let_in_s is not None and outcome != "refused"
+        until_s = heard.let_in_s if is_let_in and heard.let_in_s is not None else heard.ended_s
         n_due = n_frames_due(timings.get("audio_s"))
         return TurnRecord(
             user=self.user,
@@ -232,7 +241,11 @@ class Attempt:
             retry_after_s=heard.retry_after_s,
             was_queued=heard.queued_s is not None,
             predicted_wait_s=predicted_s,
-            waited_s=waited_s,
+            waited_s=None if since_s is None else until_s - since_s,
+            queue_predicted_s=heard.predicted_wait_s,
+            queue_waited_s=None if heard.queued_s is None else until_s - heard.queued_s,
+            is_let_in=is_let_in,
+            is_impatient=self.is_impatient,
             ttfa_s=None if viewer.first_sound_s is None else viewer.first_sound_s - sent_s,
             ttff_s=viewer.arrivals[0].at_s - sent_s if viewer.arrivals else None,
             timings={k: v for k, v in timings.items() if isinstance(v, int | float)},
@@ -258,12 +271,21 @@ class Attempt:
             ),
         )
 
-    def _wait(self, heard: Heard, outcome: Outcome) -> tuple[float | None, float | None]:
-        """Predicted and real, once the user was let in after a wait; else nothing yet."""
-        since_s = heard.queued_s if self.waiting_since_s is None else self.waiting_since_s
-        predicted_s = (
-            heard.predicted_wait_s if self.predicted_wait_s is None else self.predicted_wait_s
+    def again(self, heard: Heard, *, is_impatient: bool) -> "Attempt":
+        """The next one, after a refusal; what was told first is what counts."""
+        predicted_s, since_s = self._first_wait(heard)
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            predicted_wait_s=predicted_s,
+            waiting_since_s=since_s,
+            is_impatient=is_impatient,
         )
-        if outcome == "refused" or since_s is None or heard.let_in_s is None:
-            return None, None
-        return predicted_s, heard.let_in_s - since_s
+
+    def _first_wait(self, heard: Heard) -> tuple[float | None, float | None]:
+        """The first prediction, and since when the user has waited; nothing where it did not."""
+        if self.waiting_since_s is not None:
+            return self.predicted_wait_s, self.waiting_since_s
+        if heard.queued_s is not None:
+            return heard.predicted_wait_s, heard.queued_s
+        return (heard.retry_after_s, heard.ended_s) if heard.is_refused else (None, None)

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any, get_args
 
 from benchmarks.load_record import WHOLE, Outcome, TurnRecord
+from benchmarks.load_waits import Honesty, Returned, queue_waits, refused_waits
 from benchmarks.report import Spread, show, table
 from graph.events import LadderLevel
 
@@ -20,9 +20,6 @@ _STAGES = (
     ("ttfa_ms", "TTFA, by the server's clock"),
     ("ttff_ms", "TTFF, by the server's clock"),
 )
-
-_LEAST_WAIT_S = 0.5
-"""Shorter real waits say nothing about a prediction that is told in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +73,6 @@ def spread(records: Iterable[TurnRecord], figure: Callable[[TurnRecord], float |
     return Spread.of(values) if values else Spread(0.0, 0.0, 0.0, 0)
 
 
-def honesty(records: Iterable[TurnRecord]) -> list[float]:
-    """|predicted - real| / real of every wait that ended by being let in."""
-    return [
-        abs(r.predicted_wait_s - r.waited_s) / r.waited_s
-        for r in records
-        if r.predicted_wait_s is not None and r.waited_s is not None and r.waited_s >= _LEAST_WAIT_S
-    ]
-
-
 def ladder_s(records: Iterable[TurnRecord]) -> dict[str, float]:
     """Seconds of video on each step of the ladder."""
     seconds = dict.fromkeys(get_args(LadderLevel), 0.0)
@@ -113,13 +101,14 @@ def refusals(records: Sequence[TurnRecord]) -> dict[str, Any]:
 
 
 def waits(records: Sequence[TurnRecord]) -> dict[str, Any]:
-    """Of the turns that were let in after a wait: in the queue or, once refused, outside."""
-    off = honesty(records)
+    """In the queue and, once refused, outside; each kind with its own honesty."""
     return {
         "queued": sum(r.was_queued for r in records),
-        "real_s": spread(records, lambda r: r.waited_s).json(),
-        "predicted_off_median": round(median(off), 4) if off else None,
-        "n": len(off),
+        "real_s": spread(records, lambda r: r.waited_s if r.is_let_in else None).json(),
+        "queue": Honesty.of(queue_waits(records)).json(),
+        "refused_early": Honesty.of(refused_waits(records, is_impatient=True)).json(),
+        "refused_as_told": Honesty.of(refused_waits(records, is_impatient=False)).json(),
+        "returned_as_told": Returned.of(records).json(),
     }
 
 
@@ -195,10 +184,22 @@ def _time_row(title: str, of: Mapping[str, float], digits: int) -> list[str]:
     return [title, *(f"{of[p]:.{digits}f}" for p in ("p50", "p95", "p99")), str(of["n"])]
 
 
+_WAITS = (
+    ("queue", "in the queue"),
+    ("refused_early", "refused, asked early and often"),
+    ("refused_as_told", "refused, came as told (never too long a prediction)"),
+)
+
+
+def _honest(of: Mapping[str, Any]) -> str:
+    off = of["predicted_off_median"]
+    shown = "-" if off is None else f"{off:.0%}"
+    return f"{shown} ({of['n']} waits, {of['cut_off']} cut off, {of['dropped']} dropped)"
+
+
 def _on_time_rows(found: Mapping[str, Any]) -> list[list[str]]:
     fragments, offset, ladder = found["fragments"], found["av_offset_ms"], found["ladder"]
     waited, refused = found["waits"], found["refusals"]
-    off = waited["predicted_off_median"]
     levels = ", ".join(f"{level} {ladder[level]:.2%}" for level in get_args(LadderLevel))
     return [
         ["fragments, late (more than 50 ms)", f"{fragments['late']} of {fragments['n']}"
@@ -210,8 +211,10 @@ def _on_time_rows(found: Mapping[str, Any]) -> list[list[str]]:
         ["video on the ladder", f"{ladder['share']:.2%} ({levels})"],
         ["refused", f"{refused['at_once']} at once, {refused['after_queueing']} after queueing"],
         ["queued", str(waited["queued"])],
-        ["predicted wait off the real one, median", "-" if off is None
-         else f"{off:.0%} ({waited['n']} waits)"],
+        *([f"predicted wait off the real one, median: {title}", _honest(waited[name])]
+          for name, title in _WAITS),
+        ["came back as told, refused again", f"{waited['returned_as_told']['refused_again']} of "
+         f"{waited['returned_as_told']['n']}"],
         ["seconds of video per second", f"{found['video_s_per_s']:.2f}"],
         ["videos per hour", f"{found['videos_per_hour']:.0f}"],
         ["generator's own work", f"{found['generator_cores_per_user']:.2%} of a core per user"],

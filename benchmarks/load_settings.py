@@ -18,6 +18,8 @@ ENV_PREFIX = "LOAD_"
 API_KEY = "LOAD_API_KEY"
 """Only in the environment: a command line can be read by everybody on the machine."""
 
+_DEFAULT_RETRY_S, _LEAST_RETRY_S = 1.0, 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -60,6 +62,7 @@ class LoadSettings:
     pause_s: Range = Range(0.0, 5.0)
     language: str = "en"
     leave: float = 0.0
+    impatient: float = 0.0
     slow: float = 0.0
     slow_bytes_s: int = 20_000
     endpoint: Endpoint = "stream"
@@ -82,6 +85,12 @@ class LoadSettings:
         if settings.question != "typed" and settings.language != "en" and not settings.wav_folder:
             raise ValueError("spoken questions are made in English; give others by --wav-folder")
         return settings
+
+
+def comes_back_after_s(told_s: float | None, is_impatient: bool) -> float:
+    """When whoever was refused asks again; ``told_s`` is what Retry-After says, if it does."""
+    told_s = told_s or _DEFAULT_RETRY_S
+    return max(_LEAST_RETRY_S, told_s / 4) if is_impatient else told_s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +126,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("language", "en", "of typed questions", choices=("en", "zh", "es"))
     add("leave", 0.0, "probability that a user leaves at a random moment of the answer and asks "
         "again", _share)  # fmt: skip
+    add("impatient", 0.0, "probability that whoever is refused asks again early and often, each "
+        "time after a quarter of what it is told, until let in", _share)  # fmt: skip
     add("slow", 0.0, "probability that a user reads an answer slowly", _share)
     add("slow_bytes_s", 20_000, "how slowly, in bytes a second")
     add("endpoint", "stream", "server-sent events as the page uses them, or the bare MP4",

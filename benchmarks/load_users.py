@@ -4,8 +4,10 @@ Importing this makes sockets and sleeping gevent's (Locust does so when it is im
 but a Locust run imports it.
 """
 
+import math
 import os
 import time
+from dataclasses import replace
 from itertools import count
 from random import Random
 from subprocess import SubprocessError
@@ -24,9 +26,14 @@ from benchmarks.load_client import Caller, Manner
 from benchmarks.load_collect import Collector
 from benchmarks.load_questions import Question, SpokenQuestions, typed
 from benchmarks.load_record import Attempt, Heard, TurnRecord
-from benchmarks.load_settings import API_KEY, LoadSettings, add_arguments, add_file_arguments
+from benchmarks.load_settings import (
+    API_KEY,
+    LoadSettings,
+    add_arguments,
+    add_file_arguments,
+    comes_back_after_s,
+)
 
-_DEFAULT_RETRY_S = 1.0
 _UNKNOWN_ANSWER_S = 5.0
 
 
@@ -92,6 +99,7 @@ class Visitor(User):
         self._settings = self._shared.settings
         self.number, self._n_users = _roll.number(self.environment)
         self._random = Random(f"{self._settings.seed} {self.number}")
+        self._patience = Random(f"{self._settings.seed} {self.number} patience")
         self._n_turns = 0
         self._session = ("", 0)
         self._open_turns = Group()
@@ -130,30 +138,40 @@ class Visitor(User):
     def _converse(self, number: int) -> None:
         """One question, asked until it is let in, its answer played to the end."""
         question, manner = self._question(number), self._manner()
-        waiting_since_s = predicted_s = None
-        for nth in count(1):
-            attempt = Attempt(
-                self.number, number, nth, self._settings.endpoint, question,
-                self._settings.buffer_s, manner.bytes_per_s is not None,
-                predicted_s, waiting_since_s,
-            )  # fmt: skip
+        attempt = Attempt(
+            self.number, number, 1, self._settings.endpoint, question,
+            self._settings.buffer_s, manner.bytes_per_s is not None,
+        )  # fmt: skip
+        while True:
             heard = self._shared.caller.ask(question, self._session_for(), manner)
             record = attempt.record(heard)
-            self._publish(record)
-            if record.outcome != "refused" or self._is_late_to_return():
+            if record.outcome != "refused":
                 break
-            if waiting_since_s is None:
-                waiting_since_s = heard.ended_s if heard.queued_s is None else heard.queued_s
-                predicted_s = heard.predicted_wait_s
-                predicted_s = heard.retry_after_s if predicted_s is None else predicted_s
-            gevent.sleep(heard.retry_after_s or _DEFAULT_RETRY_S)
+            if attempt.attempt == 1:
+                attempt = replace(attempt, is_impatient=self._is_impatient())
+                record = replace(record, is_impatient=attempt.is_impatient)
+            delay_s = comes_back_after_s(heard.retry_after_s, attempt.is_impatient)
+            left_s = self._left_s()
+            if delay_s >= left_s:  # the end of the run cuts this wait off
+                gevent.sleep(left_s)
+                record = replace(record, waited_s=(record.waited_s or 0.0) + left_s)
+                break
+            self._publish(record)
+            gevent.sleep(delay_s)
+            attempt = attempt.again(heard, is_impatient=attempt.is_impatient)
+        self._publish(record)
         self._keep_session(record)
         self._play(heard, record, manner)
 
-    def _is_late_to_return(self) -> bool:
-        """Whether whoever was refused gives up, because the run is over."""
-        minutes = self._settings.minutes
-        return bool(minutes) and time.monotonic() - self._started_s >= minutes * 60
+    def _left_s(self) -> float:
+        """Until no more questions are asked; a run of so many turns has no such moment."""
+        if not self._settings.minutes:
+            return math.inf
+        return max(0.0, self._settings.minutes * 60 - (time.monotonic() - self._started_s))
+
+    def _is_impatient(self) -> bool:
+        """Drawn apart, so that the questions do not depend on who was refused."""
+        return self._patience.random() < self._settings.impatient
 
     def _question(self, number: int) -> Question:
         kind = self._settings.question

@@ -195,11 +195,16 @@ def test_one_beside_others_is_compared_with_itself_alone() -> None:
 def test_overload_looks_at_refusals_their_honesty_and_those_let_in() -> None:
     refused = turn(outcome="refused", n_fragments=0, end_s=0.1)
     expired = turn(outcome="refused", n_fragments=0, end_s=9.0, was_queued=True)
-    waited = turn(predicted_wait_s=4.0, waited_s=5.0)
-    plan = told({16: [refused, expired, waited, turn(n_late=3)]}, minutes=2.0)
+    queued = turn(queue_predicted_s=4.0, queue_waited_s=5.0, is_let_in=True)
+    early = turn(user=1, attempt=3, predicted_wait_s=9.0, waited_s=6.0, is_let_in=True,
+                 is_impatient=True)  # fmt: skip
+    told_so = turn(user=2, attempt=2, predicted_wait_s=5.0, waited_s=5.0, is_let_in=True)
+    records = [refused, expired, queued, early, told_so]
+    plan = told({16: [*records, turn(n_late=6)]}, minutes=2.0)
     assert judged("overload", plan) == [
         (0.1, True),
         (pytest.approx(20.0), True),
+        (pytest.approx(50.0), False),  # those who came as told cannot make up for it
         (1.5, False),
     ]
     assert plan.asked[0]["minutes"] == 2.0
@@ -207,7 +212,7 @@ def test_overload_looks_at_refusals_their_honesty_and_those_let_in() -> None:
 
 def test_without_refusals_nothing_is_claimed_about_them() -> None:
     plan = told({16: [turn()]})
-    assert judged("overload", plan) == [(None, None), (None, None), (0.0, True)]
+    assert judged("overload", plan) == [(None, None), (None, None), (None, None), (0.0, True)]
 
 
 def test_a_soak_needs_a_server_whose_memory_can_be_read() -> None:

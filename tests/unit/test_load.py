@@ -28,10 +28,11 @@ from benchmarks.load_record import (
     read_records,
     write_line,
 )
-from benchmarks.load_report import Lateness, honesty, ladder_share, show_summary, summary
+from benchmarks.load_report import Lateness, ladder_share, show_summary, summary
 from benchmarks.load_report import Run as LoadRun
-from benchmarks.load_settings import LoadSettings, Range, add_arguments
+from benchmarks.load_settings import LoadSettings, Range, add_arguments, comes_back_after_s
 from benchmarks.load_viewer import Arrival, Viewer, Watched, watched
+from benchmarks.load_waits import Honesty, Returned, Wait, queue_waits, refused_waits
 from deployments.llm.rules import RulesLlm
 from deployments.types import Message
 from graph.mux import END_BOX
@@ -330,11 +331,36 @@ def test_a_wait_in_the_queue_lasts_until_the_first_word() -> None:
 
 
 def test_whoever_was_refused_waits_until_let_in_and_remembers_the_first_promise() -> None:
-    again = Attempt(2, 5, 3, "stream", QUESTION, 0.0, False, 4.0, 2.25)
-    refused = again.record(heard(problem={"code": "overloaded"}, let_in_s=None))
-    assert (refused.outcome, refused.waited_s) == ("refused", None)
-    record = again.record(heard())
+    overloaded = {"problem": {"code": "overloaded"}, "let_in_s": None, "turn": {}}
+    first = Attempt(2, 5, 1, "stream", QUESTION, 0.0)
+    refusal = heard(**overloaded, retry_after_s=4.0, ended_s=2.25)
+    assert first.record(refusal).waited_s == 0
+    second = first.again(refusal, is_impatient=True)
+    refused = second.record(heard(**overloaded, retry_after_s=9.0, ended_s=7.0))
+    assert (refused.outcome, refused.is_let_in, refused.waited_s) == ("refused", False, 4.75)
+    third = second.again(heard(**overloaded, retry_after_s=9.0), is_impatient=True)
+    record = third.record(heard())
+    assert (record.attempt, record.is_impatient, record.is_let_in) == (3, True, True)
     assert (record.predicted_wait_s, record.waited_s) == (4.0, 8.0)
+    assert record.queue_waited_s is None
+
+
+def test_a_wait_in_the_queue_that_ends_in_refusal_was_cut_off() -> None:
+    one = heard(problem={"code": "overloaded"}, let_in_s=None, queued_s=10.0,
+                predicted_wait_s=0.5, retry_after_s=7.0)  # fmt: skip
+    record = Attempt(2, 5, 1, "stream", QUESTION, 0.0).record(one)
+    assert (record.is_let_in, record.queue_predicted_s, record.queue_waited_s) == (False, 0.5, 1.0)
+    assert (record.predicted_wait_s, record.waited_s) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("told_s", "is_impatient", "after_s"),
+    [(8.0, False, 8.0), (8.0, True, 2.0), (1.0, True, 0.5), (None, False, 1.0), (None, True, 0.5)],
+)
+def test_the_impatient_come_back_after_a_quarter_of_what_they_are_told(
+    told_s: float | None, is_impatient: bool, after_s: float
+) -> None:
+    assert comes_back_after_s(told_s, is_impatient) == after_s
 
 
 def test_records_survive_their_file(tmp_path: Path) -> None:
@@ -368,13 +394,45 @@ def test_late_fragments_of_slow_readers_are_their_own_affair() -> None:
 
 
 def test_honesty_compares_what_was_told_with_what_was_waited() -> None:
-    records = [
-        turn(predicted_wait_s=4.0, waited_s=5.0),
-        turn(predicted_wait_s=3.0, waited_s=2.0),
-        turn(predicted_wait_s=1.0, waited_s=0.1),  # too short to say anything
-        turn(predicted_wait_s=1.0),
+    waits = [
+        Wait(4.0, 5.0, True),
+        Wait(3.0, 2.0, True),
+        Wait(1.0, 0.1, True),  # too short to say anything
+        Wait(11.0, 0.1, True),  # ... unless a long wait was foretold
+        Wait(6.0, 8.0, False),  # cut off, and too long already
+        Wait(6.0, 5.0, False),
     ]
-    assert honesty(records) == [0.2, 0.5]
+    found = Honesty.of(waits)
+    assert found.off == pytest.approx((0.2, 0.5, 109.0, 0.25))
+    assert (found.n_cut_off, found.n_dropped, found.median) == (1, 1, pytest.approx(0.375))
+    assert Honesty.of([]).median is None
+
+
+def test_waits_in_the_queue_and_after_a_refusal_are_kept_apart() -> None:
+    def waited(number: int, attempt: int, predicted_s: float, waited_s: float, **more: Any
+               ) -> TurnRecord:  # fmt: skip
+        one = turn(number=number, attempt=attempt, predicted_wait_s=predicted_s,
+                   waited_s=waited_s, is_let_in="outcome" not in more)  # fmt: skip
+        return replace(one, **more)
+
+    early, out = {"is_impatient": True}, {"outcome": "refused"}
+    records = [
+        waited(1, 1, 2.0, 3.0, queue_predicted_s=2.0, queue_waited_s=3.0),
+        waited(2, 1, 8.0, 0.0, **early, **out),
+        waited(2, 2, 8.0, 2.0, **early, **out),
+        waited(2, 3, 8.0, 4.0, **early),  # let in after half of what was foretold
+        waited(3, 1, 5.0, 0.0, **out),
+        waited(3, 2, 5.0, 5.25, **out),
+        waited(3, 3, 5.0, 9.0, queue_predicted_s=1.0, queue_waited_s=2.0),
+        waited(4, 1, 5.0, 3.0, **out),  # the run ended
+        turn(number=5),
+    ]
+    assert queue_waits(records) == [Wait(2.0, 3.0, True), Wait(1.0, 2.0, True)]
+    assert refused_waits(records, is_impatient=True) == [Wait(8.0, 4.0, True)]
+    assert refused_waits(records, is_impatient=False) == [
+        Wait(5.0, 9.0, True), Wait(5.0, 3.0, False),
+    ]  # fmt: skip
+    assert Returned.of(records) == Returned(1, 1)
 
 
 def test_the_ladder_is_a_share_of_the_video() -> None:
@@ -390,7 +448,8 @@ def test_the_report_says_all_in_tables_and_in_json(capsys: pytest.CaptureFixture
         timings={},
     )  # fmt: skip
     cut = replace(refused, outcome="cut", code="silence", retry_after_s=None)
-    queued = turn(was_queued=True, predicted_wait_s=2.0, waited_s=4.0, ttff_s=4.25)
+    queued = turn(was_queued=True, predicted_wait_s=2.0, waited_s=4.0, ttff_s=4.25,
+                  is_let_in=True, queue_predicted_s=2.0, queue_waited_s=4.0)  # fmt: skip
     step = {"level": "half_rate", "from_s": 0.0, "to_s": 4.0}
     on_ladder = turn(outcome="ladder", ladder=(step,), av_offset_ms=-12.0, n_late=1)
     run = LoadRun(n_users=2, wall_s=40.0, generator_cpu_s=0.8, load_average=(1.5, 1.0, 0.5))
@@ -407,14 +466,16 @@ def test_the_report_says_all_in_tables_and_in_json(capsys: pytest.CaptureFixture
     assert found["av_offset_ms"] == {"least": -12.0, "most": 0.0}
     assert found["refusals"]["at_once"] == 1
     assert found["refusals"]["time_s"] == {"p50": 0.05, "p95": 0.05, "p99": 0.05, "n": 1}
-    assert found["waits"]["predicted_off_median"] == 0.5
+    assert found["waits"]["queue"] == {
+        "predicted_off_median": 0.5, "n": 1, "cut_off": 0, "dropped": 0,
+    }  # fmt: skip
     assert found["ladder"]["half_rate"] == found["ladder"]["share"] == round(4 / 60, 6)
     assert (found["video_s_per_s"], found["videos_per_hour"]) == (1.5, 270.0)
     assert found["generator_cores_per_user"] == 0.01
     show_summary(found)
     shown = capsys.readouterr().out
     assert "1 of 300 (0.333%)" in shown
-    assert "50% (1 waits)" in shown
+    assert "50% (1 waits, 0 cut off, 0 dropped)" in shown
 
 
 # Asking, over real sockets.
@@ -535,7 +596,7 @@ def test_users_converse_under_locust_and_every_turn_is_written(
     with serving(script) as (url, asked):
         command = [
             sys.executable, "-m", "benchmarks.load", "--url", url, "--users", "2", "--turns", "5",
-            "--pause-s", "0", "--answer-s", "3", "--processes", str(processes),
+            "--pause-s", "0", "--answer-s", "3", "--processes", str(processes), "--impatient", "1",
             "--turns-file", str(turns), "--report-file", str(report),
         ]  # fmt: skip
         done = subprocess.run(
@@ -547,7 +608,9 @@ def test_users_converse_under_locust_and_every_turn_is_written(
     by_turn = sorted((r.user, r.number) for r in records if r.outcome == "finished")
     assert by_turn == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
     assert [r.outcome for r in records].count("refused") == 2
-    assert all(r.waited_s for r in records if r.attempt > 1 and r.outcome == "finished")
+    returned = [r for r in records if r.attempt > 1 and r.outcome == "finished"]
+    assert returned
+    assert all(r.waited_s and r.is_let_in and r.is_impatient for r in returned)
     assert {one.headers["Authorization"] for one in asked} == {"Bearer secret-1"}
     line = json.loads(done.stdout.splitlines()[-1])
     assert line == json.loads(report.read_text())
