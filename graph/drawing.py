@@ -52,15 +52,19 @@ class Drawing:
         return packets
 
     def restart(self, frame: int, frame_step: int, needed_in_s: float) -> None:
-        """Give up what is being drawn and order the stretch anew from ``frame`` on."""
+        """Give up what is being drawn and order the stretch anew from ``frame`` on.
+
+        ``needed_in_s`` is of the stretch's first frame, as in its order, by now in the past.
+        """
         closing = asyncio.create_task(self._reader.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+        n_frames_sent = frame - self._stretch.first_frame
         self._stretch = replace(
             self._stretch,
-            n_frames_sent=frame - self._stretch.first_frame,
+            n_frames_sent=n_frames_sent,
             frame_step=frame_step,
-            needed_in_s=max(0.0, needed_in_s),
+            needed_in_s=needed_in_s,
         )
         if frame < self.end_frame:
             self._reader = self._begin()

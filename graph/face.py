@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from math import inf
+from typing import Annotated
 
 from pydantic import Field
 
@@ -15,7 +17,7 @@ from graph.events import LadderStep, Progress, VideoFragment
 from graph.ladder import Ladder, LadderSettings
 from graph.mux import END_BOX, FragmentedMp4
 from graph.stages import AvatarStage
-from graph.standin import StandIn, StandIns
+from graph.standin import LONGEST_STRETCH, StandIn, StandIns
 from graph.timeline import Timeline
 from graph.timing import Playback, TurnClock
 
@@ -23,7 +25,8 @@ from graph.timing import Playback, TurnClock
 class TurnSettings(Settings):
     """How a reply is cut and how far its stages work ahead of each other."""
 
-    stretch_frames: tuple[int, ...] = (10, 10, 15, 25)
+    # The last one is that of all further stretches. With a tail each fits what can stand in for it.
+    stretch_frames: tuple[Annotated[int, Field(ge=1, le=LONGEST_STRETCH)], ...] = (10, 10, 15, 25)
     n_sentences_ahead: int = Field(default=32, ge=1)  # text is small; a model is rarely held back
     n_speech_blocks_ahead: int = Field(default=16, ge=1)  # two to four seconds of speech
     n_packets_ahead: int = Field(default=8, ge=1)  # of a stretch, while an earlier one is written
@@ -40,6 +43,10 @@ class TurnSettings(Settings):
 
 _MIN_PATIENCE_S = 0.02
 """What was read ahead needs a few turns of the event loop to be handed over."""
+
+_HANDLING_S = 0.1
+"""Frames are asked for so long before their playout: they have to be sent, and what comes later
+counts as falling behind."""
 
 _HELD_AFTER_S = 0.25
 """A viewer who has not taken a fragment for so long holds the turn up, not the machine."""
@@ -103,7 +110,8 @@ class Face:
             return None
         await self._gather()
         await self._keep_look_ahead()
-        stretch = self.timeline.cut(state, max(0.0, self._ahead_s()))
+        needed_in_s = max(0.0, self._needed_in_s(self.timeline.n_frames_cut))
+        stretch = self.timeline.cut(state, needed_in_s)
         self.clock.mark("avatar_start")
         return self._draw(replace(stretch, frame_step=self._ladder.frame_step))
 
@@ -142,6 +150,9 @@ class Face:
     def _due_in_s(self, frame: int) -> float:
         return frame / self.fps - self.playback.position_s
 
+    def _needed_in_s(self, frame: int) -> float:
+        return self._due_in_s(frame) - _HANDLING_S
+
     async def _keep_look_ahead(self) -> None:
         if self.look_ahead_s is not None and self._ahead_s() > self.look_ahead_s:
             await asyncio.sleep(self._ahead_s() - self.look_ahead_s)
@@ -167,19 +178,18 @@ class Face:
         asked_s = self.clock.now()
         packets = await drawing.next(self._drawing_patience_s(frame) if is_urgent else None)
         self.clock.mark("avatar_first_frame")
-        if self._is_watched:
-            # What was there already did not cause the delay that there may be: a slow reader did.
-            is_late = self.clock.now() - asked_s > _MIN_PATIENCE_S
-            slack_s = self._due_in_s(frame)
-            self._ladder.drawn(frame, packets.n_frames, drawing.frame_step, slack_s, is_late)
+        # What was there already did not cause the delay that there may be: a slow reader did.
+        was_awaited = self.clock.now() - asked_s > _MIN_PATIENCE_S
+        slack_s = self._due_in_s(frame) if self._is_watched else inf
+        self._ladder.drawn(frame, packets.n_frames, drawing.frame_step, slack_s, was_awaited)
         return packets
 
     def _stand_in_for(self, drawing: Drawing, frame: int, stand_in: StandIn) -> VideoPackets:
         """What is shown from ``frame`` on, while the rest of the stretch is ordered anew."""
         level, n_frames = self._ladder.missed(frame, drawing.end_frame - frame)
-        packets = stand_in.packets(level, frame, n_frames)
+        packets = stand_in.packets(level, frame, n_frames, self.timeline.turn_no)
         next_frame = frame + packets.n_frames
-        drawing.restart(next_frame, self._ladder.frame_step, self._due_in_s(next_frame))
+        drawing.restart(next_frame, self._ladder.frame_step, self._needed_in_s(drawing.first_frame))
         return packets
 
     def _may_go_on(self, error: Exception) -> bool:

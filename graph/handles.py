@@ -56,9 +56,8 @@ def from_handles(
     """The stages behind the handles. A language model has no effort: it mostly runs elsewhere."""
     speaking, drawing = TtsHandle(tts, note), AvatarHandle(avatar, note)
 
-    def on_stall(stream: AsyncGenerator[Any, None]) -> None:
-        speaking.stalled(stream)
-        drawing.stalled(stream)
+    def on_stall(stream: AsyncGenerator[Any, None]) -> bool:
+        return speaking.stalled(stream) or drawing.stalled(stream)
 
     return Stages(AsrHandle(asr, note), LlmHandle(llm), speaking, drawing, on_stall=on_stall)
 
@@ -76,10 +75,9 @@ class _Handle(Generic[FactsT]):
         self._facts: FactsT | None = None
         self._calls: WeakKeyDictionary[AsyncGenerator[Any, None], list[str]] = WeakKeyDictionary()
 
-    def stalled(self, stream: AsyncGenerator[Any, None]) -> None:
+    def stalled(self, stream: AsyncGenerator[Any, None]) -> bool:
         """If this stream is ours, tell the router who has it; see ``Stages.on_stall``."""
-        for request_id in self._calls.get(stream, ()):
-            replicas.HERE.stalled(request_id)
+        return any(replicas.HERE.stalled(i) for i in self._calls.get(stream, ()))
 
     async def describe(self) -> FactsT:
         if self._facts is None:

@@ -35,7 +35,7 @@ from graph.standin import StandIns
 
 T = TypeVar("T")
 
-OnStall = Callable[[AsyncGenerator[Any, None]], None]
+OnStall = Callable[[AsyncGenerator[Any, None]], bool]
 
 
 def with_repeats(
@@ -85,7 +85,18 @@ class RepeatingLlm:
                 yield delta
 
 
-class RepeatingTts:
+class _Hedged:
+    """What stages have in common whose calls may be asked a second time while the first runs."""
+
+    _on_stall: OnStall
+
+    def _any_hangs(self, streams: Sequence[AsyncGenerator[Any, None]]) -> bool:
+        """Whether one of them hangs; each is told of."""
+        hanging = [self._on_stall(stream) for stream in streams]
+        return any(hanging)
+
+
+class RepeatingTts(_Hedged):
     """A TTS stage whose repetitions go on after the last delivered sample."""
 
     def __init__(self, stage: TtsStage, config: StageConfig, on_stall: OnStall) -> None:
@@ -103,9 +114,8 @@ class RepeatingTts:
             spoken.append(self._stage.speak(sentence, language, voice))
             return _without(spoken[-1], n_samples)
 
-        def on_stall() -> None:
-            for stream in spoken:
-                self._on_stall(stream)
+        def on_stall() -> bool:
+            return self._any_hangs(spoken)
 
         def n_samples_of(chunk: SpeechChunk) -> int:
             return len(chunk.audio.samples)
@@ -117,7 +127,7 @@ class RepeatingTts:
                 yield chunk
 
 
-class RepeatingAvatar:
+class RepeatingAvatar(_Hedged):
     """An avatar stage whose repetitions go on, from a keyframe, after the last delivered frame."""
 
     def __init__(self, stage: AvatarStage, config: StageConfig, on_stall: OnStall) -> None:
@@ -134,51 +144,42 @@ class RepeatingAvatar:
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         drawn: list[AsyncGenerator[VideoPackets, None]] = []
+        facts = await self._stage.describe()
         ordered_s = asyncio.get_running_loop().time()
 
         def attempt(n_frames: int) -> AsyncGenerator[VideoPackets, None]:
+            n_sent = stretch.n_frames_sent + n_frames
             passed_s = asyncio.get_running_loop().time() - ordered_s
-            left = replace(
-                stretch,
-                n_frames_sent=stretch.n_frames_sent + n_frames,
-                needed_in_s=max(0.0, stretch.needed_in_s - passed_s),
-            )
+            # What was delivered lies in the past, what is left does not.
+            needed_in_s = max(stretch.needed_in_s - passed_s, -n_sent / facts.fps)
+            left = replace(stretch, n_frames_sent=n_sent, needed_in_s=needed_in_s)
             drawn.append(self._stage.render(left))
             return drawn[-1]
 
-        def on_stall() -> None:
-            for stream in drawn:
-                self._on_stall(stream)
+        def on_stall() -> bool:
+            return self._any_hangs(drawn)
+
+        def needed_at_s(n_frames: int) -> float:
+            n_sent = stretch.n_frames_sent + n_frames
+            return ordered_s + stretch.needed_in_s + n_sent / facts.fps
 
         def n_frames_of(packets: VideoPackets) -> int:
             return packets.n_frames
 
-        policy = _policy("avatar", self._config, stretch.needed_in_s)
-        stream = raced(policy, attempt, n_frames_of, on_stall=on_stall)
+        policy = _policy("avatar", self._config)
+        stream = raced(policy, attempt, n_frames_of, on_stall=on_stall, needed_at_s=needed_at_s)
         async with aclosing(stream) as packets:
             async for part in packets:
                 yield part
 
 
-_SPARE_S = 1.0
-"""What a repetition may take; so long before its viewer needs it, a stalled stretch is hedged."""
-
-_LONGEST_HEDGE = 4
-"""However far ahead a stretch is, a stall is not watched for longer than so many times the least
-patience: the turn behind it stands still meanwhile."""
-
-
-def _policy(stage: str, config: StageConfig, needed_in_s: float = 0.0) -> RacePolicy:
-    hedge_after_s = config.hedge_after_s
-    if hedge_after_s is not None:
-        longest_s = _LONGEST_HEDGE * hedge_after_s
-        hedge_after_s = min(max(needed_in_s - _SPARE_S, hedge_after_s), longest_s)
+def _policy(stage: str, config: StageConfig) -> RacePolicy:
     return RacePolicy(
         stage,
         config.n_attempts,
         config.first_output_timeout_s,
         config.stall_timeout_s,
-        hedge_after_s,
+        config.hedge_after_s,
     )
 
 

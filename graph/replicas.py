@@ -5,8 +5,8 @@ vain says so, and ``graph.router`` sends nothing more there until the replica sh
 
 How a caller says it: ``AvatarHandle.stalled(stream)`` (any handle of ``graph.handles`` that
 streams), with the very generator that the handle returned, while it is still open and *before* the
-second request begins. It returns at once, may be called twice, and does nothing for a stream that
-no replica has taken yet or that has ended.
+second request begins. It returns at once whether the replica gives nobody anything, may be called
+twice, and does nothing for a stream that no replica has taken yet or that has ended.
 
 Free of Serve: replicas are any hashable names. Used from two threads, the caller's and the
 router's.
@@ -17,12 +17,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Set
+from math import inf
 from typing import TypeVar
 
 ReplicaT = TypeVar("ReplicaT", bound=Hashable)
 
 QUARANTINE_S = 10.0
 RECHECK_S = 2.0
+
+SILENCE_S = 0.2
+"""A replica at work gives one of its streams an output far more often; a wrong suspicion ends with
+the next one."""
 
 
 class Replicas:
@@ -69,19 +74,23 @@ class Replicas:
         with self._lock:
             return len(self._meant_for.keys() | self._replica_of.keys())
 
-    def stalled(self, request_id: str) -> None:
-        """Whoever has this request gives no output; unknown requests are ignored."""
+    def stalled(self, request_id: str) -> bool:
+        """Whether who has this request gives nobody any output: then it is a suspect from now on.
+
+        One that gives others theirs is slow, or has more urgent work: asking another would only
+        make more of it. Unknown requests have no replica that could hang.
+        """
         with self._lock:
-            if request_id in self._replica_of:
-                replica = self._replica_of[request_id]
-                self._probe_at_s[replica] = self._now() + QUARANTINE_S
+            if request_id not in self._replica_of:
+                return False
+            replica, now_s = self._replica_of[request_id], self._now()
+            if now_s - self._output_at_s.get(replica, -inf) < SILENCE_S:
+                return False
+            self._probe_at_s[replica] = now_s + QUARANTINE_S
+            return True
 
     def delivered(self, request_id: str) -> None:
-        """Whoever has this request gave an output: it was slow, and does not hang.
-
-        When one of two replicas hangs, the other gets twice the work and is reported as well;
-        were it not cleared at once, the two would be the same to the router.
-        """
+        """Whoever has this request gave an output, so it does not hang."""
         with self._lock:
             replica = self._replica_of.get(request_id)
             if replica is not None:
@@ -91,14 +100,12 @@ class Replicas:
     def best(self, near: Set[ReplicaT], all_replicas: Set[ReplicaT]) -> list[ReplicaT]:
         """Where a request may go, the one with the fewest requests of this process first.
 
-        These are the near replicas, else any, that are no suspects; where all are suspects, the
-        near ones, first the one that gave an output last.
+        These are the near replicas, else any, that are no suspects; where all are suspects,
+        suspicion says nothing, and the near ones are as good as any.
         """
         with self._lock:
             suspects = self._probe_at_s.keys()
-            allowed = list(near - suspects or all_replicas - suspects)
-            if not allowed:
-                return sorted(near, key=lambda r: self._output_at_s.get(r, 0.0), reverse=True)
+            allowed = list(near - suspects or all_replicas - suspects or near)
             n_in_flight = Counter((*self._meant_for.values(), *self._replica_of.values()))
         random.shuffle(allowed)  # among equals, any
         return sorted(allowed, key=lambda replica: n_in_flight[replica])

@@ -58,8 +58,9 @@ class AvatarStage(Protocol):
     def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]: ...
 
 
-def _ignore_stall(stream: AsyncGenerator[Any, None]) -> None:
-    """Where there is one replica, or none, nothing can be avoided."""
+def _hangs(stream: AsyncGenerator[Any, None]) -> bool:
+    """Where nobody knows better, who gives no output hangs."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Stages:
     """The four stages on the way of a turn, and what is shown where drawing comes too late.
 
     ``on_stall`` is told of a stream that ``speak`` or ``render`` returned and that gives no output,
-    before a second request begins: whoever has it should be sent nothing more for now.
+    and says whether who has it hangs. If so, a second request helps, and goes elsewhere; one who is
+    merely busy would only be given more to do.
     """
 
     asr: AsrStage
@@ -75,4 +77,4 @@ class Stages:
     tts: TtsStage
     avatar: AvatarStage
     stand_ins: "StandIns | None" = None
-    on_stall: Callable[[AsyncGenerator[Any, None]], None] = _ignore_stall
+    on_stall: Callable[[AsyncGenerator[Any, None]], bool] = _hangs

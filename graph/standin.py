@@ -12,9 +12,12 @@ import numpy as np
 from deployments.types import AudioChunk, Stretch, VideoPackets
 from graph.events import LadderLevel
 from graph.stages import AvatarStage
+from graph.timeline import TAIL_FRAMES
 
-_N_FRAMES = 50
-"""The longest stretch that can be replaced in one piece; a reply is cut into far shorter ones."""
+LONGEST_STRETCH = 42
+"""In frames; a tail may come on top."""
+
+_N_FRAMES = LONGEST_STRETCH + TAIL_FRAMES
 
 _NEEDED_IN_S = 5.0
 """Far enough ahead that drawing it never comes before a turn's own frames."""
@@ -27,10 +30,13 @@ class StandIn:
     moving: VideoPackets
     still: VideoPackets
 
-    def packets(self, level: LadderLevel, first_frame: int, n_frames: int) -> VideoPackets:
+    def packets(
+        self, level: LadderLevel, first_frame: int, n_frames: int, turn_no: int
+    ) -> VideoPackets:
         """``n_frames`` (at most ``_N_FRAMES``) that continue a reply at ``first_frame``."""
         source = self.still if level == "voice_only" else self.moving
-        return replace(source, units=source.units[:n_frames], first_frame=first_frame)
+        units = source.units[:n_frames]
+        return replace(source, units=units, first_frame=first_frame, turn_no=turn_no)
 
 
 class StandIns:
@@ -69,4 +75,5 @@ class StandIns:
         )
         async with aclosing(self._avatar.render(stretch)) as packets:
             parts = [part async for part in packets]
-        return replace(parts[0], units=tuple(unit for part in parts for unit in part.units))
+        units = tuple(unit for part in parts for unit in part.units)
+        return replace(parts[0], units=units, effort=None)

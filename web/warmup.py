@@ -15,23 +15,40 @@ from web.services import Context
 logger = logging.getLogger("avatar.web")
 
 _ASK_EVERY_S = 0.5
+_DRAW_AGAIN_S = 2.0
 
 
 async def warm_up(context: Context) -> None:
     """Load what this process needs, then, once the stages are there, ask them what they can do
-    and have the default face drawn at rest. Failing costs only the first visitor's time."""
+    and have the faces drawn at rest. Failing costs only the first visitor's time."""
     await asyncio.gather(asyncio.to_thread(load_detector), _hear_noise(context))
     await _until_ready(context)
+    await asyncio.gather(_draw_default_face(context), _draw_stand_ins(context))
+
+
+async def _draw_default_face(context: Context) -> None:
     try:
         catalogue = context.catalogue
         await asyncio.gather(catalogue.asr(), catalogue.llm(), catalogue.tts(), catalogue.avatar())
         card = await catalogue.card(None)
         await context.faces.thumbnail(card.id)
         await context.faces.idle(card.id)
-        if context.services.stages.stand_ins is not None:
-            await context.services.stages.stand_ins.prepare(card.id)
     except AvatarError as error:
         logger.warning("not warmed up: %s", type(error).__name__)
+
+
+async def _draw_stand_ins(context: Context) -> None:
+    """What is shown where drawing is late, of every face; asked for until it is there, since
+    without it the voice has to wait for the picture."""
+    stand_ins = context.services.stages.stand_ins
+    while stand_ins is not None:
+        try:
+            for card in await context.catalogue.portraits():
+                await stand_ins.prepare(card.id)
+            return
+        except AvatarError as error:
+            logger.warning("no stand-in was drawn: %s", type(error).__name__)
+            await asyncio.sleep(_DRAW_AGAIN_S)
 
 
 async def _until_ready(context: Context) -> None:

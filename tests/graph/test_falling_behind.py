@@ -20,6 +20,7 @@ from tests.media import boxes, read_mp4
 from tests.virtual_time import now, run
 
 POLICY = StageConfig(engine="fake", first_output_timeout_s=2.0, stall_timeout_s=1.0, n_attempts=2)
+LATE = POLICY.model_copy(update={"stall_timeout_s": 30.0})
 HEDGED = POLICY.model_copy(update={"hedge_after_s": 0.5, "n_attempts": 3})
 TEXT = LONG[:5]  # 11 s of speech
 
@@ -170,7 +171,44 @@ def test_who_waits_for_the_whole_is_told_when_drawing_failed_thrice() -> None:
 def test_who_waits_for_the_whole_gets_the_idle_face_where_a_stretch_was_lost_for_good() -> None:
     outcome = shown(FakeAvatarStage(fault=Fault("lost", (3, 4))), look_ahead_s=None)
     assert_whole(outcome)
-    assert levels(outcome)[0] == "idle_face"
+    assert levels(outcome) == ["idle_face", "half_rate"]
+    assert outcome.finished.timings.ladder[-1].to_s < 3.0  # the full rate comes back
+
+
+def test_losses_with_good_drawing_in_between_never_add_up() -> None:
+    avatar = FakeAvatarStage(fault=Fault("lost", (3, 4, 7, 8, 11, 12, 15, 16)))
+    outcome = shown(avatar, look_ahead_s=None)
+    assert_whole(outcome)
+    assert levels(outcome).count("idle_face") == 4
+
+
+def test_what_is_left_of_a_late_stretch_is_asked_for_when_its_viewer_needs_it() -> None:
+    avatar = FakeAvatarStage(fault=Fault("hung", (3, 4, 5)))
+    outcome = shown(avatar)
+    began_s = outcome.at_s[[type(e) for e in outcome.events].index(VideoFragment) + 1]
+    n_again = 0
+    for at_s, stretch in avatar.record.calls:
+        assert isinstance(stretch, Stretch)
+        if stretch.n_frames_sent:
+            n_again += 1
+            due_s = (stretch.first_frame + stretch.n_frames_sent) / FPS - (at_s - began_s)
+            asked_s = stretch.needed_in_s + stretch.n_frames_sent / FPS
+            assert asked_s == pytest.approx(due_s - 0.1, abs=0.001)
+    assert n_again
+
+
+def test_a_late_language_model_is_not_mistaken_for_slow_drawing() -> None:
+    async def drive() -> Outcome:
+        deltas = ("Well, that is a good question. ", "Let me think about it. ", "Yes.")
+        fakes = FakeStages(llm=FakeLlmStage(deltas, pauses={1: 2.0, 2: 0.9}))
+        stages = with_repeats(fakes.stages, POLICY, LATE, POLICY, POLICY)
+        assert stages.stand_ins is not None
+        await stages.stand_ins.prepare("face0001")
+        return await followed(ask(look_ahead_s=20.0, received_at_s=now()), stages)
+
+    outcome = run(drive())
+    assert_whole(outcome)
+    assert outcome.finished.timings.ladder == ()
 
 
 def test_without_a_stand_in_the_viewer_waits_and_the_turn_ends_whole() -> None:

@@ -220,7 +220,7 @@ def test_each_stretch_says_how_soon_its_viewer_needs_it() -> None:
     for at_s, stretch in fakes.avatar.record.calls:
         assert isinstance(stretch, Stretch)
         played_s = max(0.0, at_s - began_s)
-        expected = stretch.first_frame / FPS - played_s
+        expected = max(0.0, stretch.first_frame / FPS - played_s - 0.1)  # it has to be sent, too
         assert stretch.needed_in_s == pytest.approx(expected, abs=0.001)
 
 

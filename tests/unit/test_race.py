@@ -138,12 +138,12 @@ def test_leaving_midway_ends_every_attempt() -> None:
 def test_a_stall_is_told_before_the_next_attempt_begins() -> None:
     async def drive() -> list[tuple[float, int]]:
         calls, told = Calls([[(HUNG, 0)], [(HUNG, 0)], [(0.1, 1)]]), []
-        stream = raced(
-            POLICY,
-            calls.attempt,
-            lambda _: 1,
-            on_stall=lambda: told.append((now(), len(calls.asked))),
-        )
+
+        def on_stall() -> bool:
+            told.append((now(), len(calls.asked)))
+            return True
+
+        stream = raced(POLICY, calls.attempt, lambda _: 1, on_stall=on_stall)
         async with aclosing(stream):
             assert [item async for item in stream] == [1]
         return told

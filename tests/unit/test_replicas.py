@@ -2,7 +2,7 @@
 
 import pytest
 
-from graph.replicas import QUARANTINE_S, RECHECK_S, Replicas
+from graph.replicas import QUARANTINE_S, RECHECK_S, SILENCE_S, Replicas
 
 
 class Clock:
@@ -167,16 +167,24 @@ def test_a_suspect_that_gives_an_output_is_none(known: Replicas) -> None:
     assert known.best(BOTH, BOTH) == ["b"]
 
 
-def test_when_all_are_suspects_the_one_that_gave_an_output_last_is_best(
+def test_who_gives_others_their_output_is_busy_and_no_suspect(
     known: Replicas, clock: Clock
 ) -> None:
-    for replica in ("a", "b", "a"):
-        clock.now_s += 1
-        known.sent(f"heard from {replica}", replica)
-        known.delivered(f"heard from {replica}")
+    known.sent("1", "a")
+    known.sent("2", "a")
+    known.delivered("2")
+    assert not known.stalled("1")
+    assert set(known.best(BOTH, BOTH)) == BOTH
+    clock.now_s += SILENCE_S
+    assert known.stalled("1")
+    assert known.best(BOTH, BOTH) == ["b"]
+
+
+def test_when_all_are_suspects_each_is_asked_in_turn(known: Replicas) -> None:
     report(known, "a")
     report(known, "b")
-    known.sent("1", "a")
-    assert known.best(BOTH, BOTH) == ["a", "b"]
-    known.gone(["a"])
-    assert known.best({"b"}, {"b"}) == ["b"]
+    chosen = []
+    for i in range(4):
+        chosen.append(known.best(BOTH, BOTH)[0])
+        known.sent(f"new {i}", chosen[-1])
+    assert sorted(chosen) == ["a", "a", "b", "b"]
