@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.capacity_steps import Step, turns_for
-from benchmarks.load_record import TurnRecord
+from benchmarks.load_record import OFFSET_LEAST_MS, OFFSET_MOST_MS, TurnRecord
 from benchmarks.load_report import Lateness, ladder_share, show_summary, spread
 from benchmarks.load_run import LoadRun, run_load
 from benchmarks.load_waits import Honesty, Returned, queue_waits, refused_waits
@@ -16,7 +16,6 @@ from benchmarks.server import Server
 LATE_MUST, TTFF_P95_MUST_S, FRAGMENTS_MUST = 0.001, 1.5, 5000
 BESIDE_MUST = 1.5
 REFUSAL_P95_MUST_S, HONESTY_MUST, OVERLOAD_LATE_MUST = 0.2, 0.30, 0.01
-OFFSET_LEAST_MS, OFFSET_MOST_MS = -80.0, 40.0
 """Source of all: issue 3."""
 
 PAUSE_S = "0-1"

@@ -13,9 +13,13 @@ from benchmarks.load_viewer import Viewer, watched
 FPS, N_REST_FRAMES = 25, 8
 """Source: the interface: ceil(25 x seconds of speech) frames, then 8 in which the face rests."""
 
+OFFSET_LEAST_MS, OFFSET_MOST_MS = -80.0, 40.0
+"""How much later the sound may end than the picture. Source: issue 3."""
+
 Outcome = Literal[
     "finished",  # whole, and the face never reduced
     "ladder",  # whole, the face reduced for a while
+    "unverified",  # looks whole, but the server could not be asked what it should have been
     "shortened",  # ended early, and said so
     "refused",  # no room: told at once or after queueing
     "error",  # failed, and said so
@@ -154,6 +158,8 @@ def judge(heard: Heard, question: Question) -> tuple[Outcome, str, str]:
         return "broken", "", fault
     if heard.turn and heard.turn.get("is_shortened"):
         return "shortened", "", ""
+    if heard.turn is None:
+        return "unverified", "", ""
     return ("ladder" if _ladder(heard) else "finished"), "", ""
 
 
@@ -161,8 +167,8 @@ def _fault(heard: Heard, question: Question) -> str:
     """Why an answer that ended well is none."""
     if not heard.viewer.is_whole:
         return "ended without its closing box"
-    if heard.viewer.fault:
-        return heard.viewer.fault
+    if fault := heard.viewer.fault or _sound_fault(heard.viewer.av_offset_ms):
+        return fault
     if heard.turn is None:
         return "ended without `done`" if heard.is_turn_told else ""
     if heard.turn_id and heard.turn["turn_id"] != heard.turn_id:
@@ -173,6 +179,14 @@ def _fault(heard: Heard, question: Question) -> str:
     if n_due is not None and heard.viewer.n_frames not in n_due:
         return f"{heard.viewer.n_frames} frames instead of {n_due[-1]}"
     return _wrong_words(heard.turn, question)
+
+
+def _sound_fault(offset_ms: float | None) -> str:
+    if offset_ms is None:
+        return "without sound or without picture"
+    if not OFFSET_LEAST_MS <= round(offset_ms, 1) <= OFFSET_MOST_MS:
+        return f"sound ends {offset_ms:+.0f} ms after the picture"
+    return ""
 
 
 def _wrong_words(turn: Mapping[str, Any], question: Question) -> str:
