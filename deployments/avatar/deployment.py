@@ -118,7 +118,7 @@ class DrawingLoop(Generic[PortraitT]):
         Closing the stream takes the stretch off the loop at once; a batch in progress is finished.
 
         Raises:
-            AvatarError: as the engine raised it, for this stretch or for a batch that it was in.
+            AvatarError: as the engine raised it for this stretch.
             EngineRuntimeError: for anything else that it raised.
         """
         rendering = Rendering(self._studio, portrait, stretch)

@@ -5,7 +5,7 @@ Everything here blocks; on a replica it runs on the engine's thread.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -128,33 +128,69 @@ class Outcome(NamedTuple, Generic[PortraitT]):
     result: VideoPackets | AvatarError
 
 
+class _Asked(NamedTuple, Generic[PortraitT]):
+    due: Due[Rendering[PortraitT]]
+    request: DrawRequest[PortraitT]
+
+
+class _Drawn(NamedTuple, Generic[PortraitT]):
+    due: Due[Rendering[PortraitT]]
+    frame: Frame
+    draw_s: float
+
+
 def draw_batch(
     engine: AvatarEngine[PortraitT], batch: Sequence[Due[Rendering[PortraitT]]], now_s: float
 ) -> list[Outcome[PortraitT]]:
     """Draw a batch and encode each frame in its stretch; new stretches are moved first.
 
     ``now_s`` is on the schedule's clock. What fails in one stretch ends that one only.
-
-    Raises:
-        Exception: whatever the engine raised while drawing; it concerns the whole batch.
     """
     outcomes: list[Outcome[PortraitT]] = []
-    asked = []
+    asked: list[_Asked[PortraitT]] = []
     for due in batch:
         if not due.job.is_over:
             with _ending(due.job, outcomes):
-                asked.append((due, due.job.request(due, now_s)))
-    if not asked:
-        return outcomes
-    started_s = time.perf_counter()
-    frames = engine.draw([request for _, request in asked])
-    draw_s = (time.perf_counter() - started_s) / len(asked)
-    for (due, _), frame in zip(asked, frames, strict=True):
+                asked.append(_Asked(due, due.job.request(due, now_s)))
+    for due, frame, draw_s in _drawn(engine, asked, outcomes):
         if not due.job.is_over:
             with _ending(due.job, outcomes):
                 packets = due.job.show(due.frame_no, frame, draw_s)
                 outcomes += [Outcome(due.job, packet) for packet in packets]
     return outcomes
+
+
+def _drawn(
+    engine: AvatarEngine[PortraitT],
+    asked: Sequence[_Asked[PortraitT]],
+    outcomes: list[Outcome[PortraitT]],
+) -> list[_Drawn[PortraitT]]:
+    """All frames at once; if that fails, those of each stretch alone.
+
+    An engine does not say whose frame it could not draw, and an error that must not be repeated
+    would end the turns of all who happened to be drawn together.
+    """
+    stretches: dict[Rendering[PortraitT], list[_Asked[PortraitT]]] = {}
+    for one in asked:
+        stretches.setdefault(one.due.job, []).append(one)
+    if len(stretches) > 1:
+        with suppress(Exception):  # if it was no accident, it comes again for whom it concerns
+            return _draw(engine, asked)
+    drawn: list[_Drawn[PortraitT]] = []
+    for rendering, own in stretches.items():
+        if not rendering.is_over:
+            with _ending(rendering, outcomes):
+                drawn += _draw(engine, own)
+    return drawn
+
+
+def _draw(
+    engine: AvatarEngine[PortraitT], asked: Sequence[_Asked[PortraitT]]
+) -> list[_Drawn[PortraitT]]:
+    started_s = time.perf_counter()
+    frames = engine.draw([request for _, request in asked])
+    draw_s = (time.perf_counter() - started_s) / len(asked)
+    return [_Drawn(due, frame, draw_s) for (due, _), frame in zip(asked, frames, strict=True)]
 
 
 @contextmanager
@@ -174,7 +210,8 @@ def stretch_packets(
     """One stretch drawn alone, on the caller's thread: to warm up, and to measure.
 
     Raises:
-        Exception: whatever the engine raised.
+        AvatarError: as the engine raised it.
+        EngineRuntimeError: for anything else that it raised.
     """
     studio = Studio(engine, encoder, replica="alone")
     schedule, rendering = studio.schedule(), Rendering(studio, portrait, stretch)

@@ -20,7 +20,7 @@ from deployments.avatar.engine import DrawRequest
 from deployments.avatar.fake import FakeAvatar, FakePortrait
 from deployments.avatar.render import stretch_packets
 from deployments.config import AvatarConfig, EncoderConfig
-from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError
+from deployments.errors import EngineInputError, EngineRuntimeError
 from deployments.streams import EngineThread
 from deployments.types import AudioChunk, Frame, Stretch, VideoPackets
 
@@ -197,16 +197,67 @@ async def test_a_batch_that_fails_when_its_reader_has_left_hurts_nobody() -> Non
     assert len(await stays) == 1
 
 
-async def test_an_error_while_drawing_reaches_all_in_the_batch_and_nobody_else() -> None:
-    loop = loop_of(engine(batch=8, fail_on_call=1))
-    names, asked = "abc", [stretch(4), stretch(4), stretch(4, needed_in_s=9.0)]
-    streams = [loop.render(FakePortrait(n, 0), s) for n, s in zip(names, asked, strict=True)]
+class Picky(GatedAvatar):
+    """Refuses frames of the face that is called "wrong", as an engine that checks its input."""
+
+    def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+        drawn = super().draw(requests)
+        if any(request.portrait.id == "wrong" for request in requests):
+            raise EngineInputError("a frame of nothing", stage="avatar")
+        return drawn
+
+
+async def test_an_error_while_drawing_ends_only_the_stretch_that_it_is_about() -> None:
+    picky = Picky(FakeAvatar.Settings(batch=8))
+    loop, names = loop_of(picky), ["right", "wrong"]
+    streams = [loop.render(FakePortrait(name, 0), stretch(7)) for name in names]
     got = await asyncio.gather(*(all_of(s) for s in streams), return_exceptions=True)
-    assert [type(result) for result in got] == [EngineRuntimeError, EngineRuntimeError, list]
-    assert [str(result) for result in got[:2]] == ["this fake was told to fail"] * 2
+    alone = stretch_packets(engine(), FakePortrait("right", 0), stretch(7), ENCODER)
+    assert isinstance(got[0], list)
+    assert [told(part) for part in got[0]] == [told(part) for part in alone]
+    assert (type(got[1]), str(got[1])) == (EngineInputError, "a frame of nothing")
+    together = ["right"] * 5 + ["wrong"] * 3
+    assert picky.batches == [together, ["right"] * 5, ["wrong"] * 3, ["right"] * 2]
+
+
+async def test_an_error_of_a_batch_that_does_not_come_again_ends_nobody() -> None:
+    loop = loop_of(engine(batch=8, fail_on_call=1))
+    streams = [loop.render(FakePortrait(name, 0), stretch(4)) for name in "ab"]
+    got = await asyncio.gather(*(all_of(s) for s in streams))
+    assert [[part.n_frames for part in packets] for packets in got] == [[4], [4]]
+
+
+async def test_an_engine_that_always_fails_ends_each_stretch_with_an_error_of_its_own() -> None:
+    class Broken(FakeAvatar):
+        def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+            raise ValueError("no memory")
+
+    loop = loop_of(Broken(FakeAvatar.Settings(batch=8)))
+    streams = [loop.render(FakePortrait(name, 0), stretch(4)) for name in "ab"]
+    got = await asyncio.gather(*(all_of(s) for s in streams), return_exceptions=True)
+    text = "the avatar engine failed: ValueError: no memory"
+    assert [(type(error), str(error)) for error in got] == [(EngineRuntimeError, text)] * 2
     assert got[0] is not got[1]
-    assert all(isinstance(error, AvatarError) and error.retryable for error in got[:2])
+
+
+async def test_a_stretch_drawn_alone_is_not_drawn_again_after_an_error() -> None:
+    loop = loop_of(engine(batch=8, fail_on_call=1))
+    with pytest.raises(EngineRuntimeError, match="this fake was told to fail") as raised:
+        await all_of(loop.render(FACE, stretch(4)))
+    assert raised.value.retryable
     assert len(await all_of(loop.render(FACE, stretch(10)))) == 2
+
+
+async def test_a_batch_of_too_few_frames_is_drawn_again_and_nothing_shown_twice() -> None:
+    class Short(GatedAvatar):
+        def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+            drawn = super().draw(requests)
+            return drawn[:-1] if len(self.batches) == 1 else drawn
+
+    loop = loop_of(Short(FakeAvatar.Settings(batch=8)))
+    streams = [loop.render(FakePortrait(name, 0), stretch(4)) for name in "ab"]
+    got = await asyncio.gather(*(all_of(s) for s in streams))
+    assert [[part.n_frames for part in packets] for packets in got] == [[4], [4]]
 
 
 @pytest.mark.parametrize("error", [ValueError("no memory"), StopIteration()])
