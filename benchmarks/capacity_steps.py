@@ -15,7 +15,7 @@ TTFF_P95_S, LATE_SHARE, LADDER_SHARE = 1.0, 0.001, 0.01
 FRAGMENTS_PER_S = 5.0
 """Of video, as the embedded profile sends it: fragments of five frames."""
 
-_FAILURES: tuple[Outcome, ...] = ("error", "cut", "broken")
+FAILURES: tuple[Outcome, ...] = ("error", "cut", "broken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Step:
             ladder_share=round(ladder_share(records), 6),
             video_s_per_s=round(sum(r.video_s for r in records) / wall_s, 3),
             n_refused=outcomes["refused"],
-            n_failed=sum(outcomes[outcome] for outcome in _FAILURES),
+            n_failed=sum(outcomes[outcome] for outcome in FAILURES),
             load_average=load_average,
         )
 

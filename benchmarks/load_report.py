@@ -187,7 +187,7 @@ def _time_row(title: str, of: Mapping[str, float], digits: int) -> list[str]:
 _WAITS = (
     ("queue", "in the queue"),
     ("refused_early", "refused, asked early and often"),
-    ("refused_as_told", "refused, came as told (never too long a prediction)"),
+    ("refused_as_told", "refused, came as told (cannot be sooner)"),
 )
 
 

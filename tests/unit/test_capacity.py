@@ -187,7 +187,7 @@ def test_too_few_fragments_prove_nothing() -> None:
 def test_one_beside_others_is_compared_with_itself_alone() -> None:
     crowd = [turn(user=0, ttff_s=0.375), turn(user=1, ttff_s=5.0)]
     plan = told({1: [turn(ttff_s=0.25)], 6: crowd}, n_turns=3)
-    assert judged("beside", plan) == [(1.5, True)]
+    assert judged("beside", plan) == [(1.5, True), (0, True)]
     assert [(asked["users"], asked["turns"]) for asked in plan.asked] == [(1, 3), (6, 18)]
     assert {asked["question"] for asked in plan.asked} == {"spoken"}
 
@@ -200,19 +200,31 @@ def test_overload_looks_at_refusals_their_honesty_and_those_let_in() -> None:
                  is_impatient=True)  # fmt: skip
     told_so = turn(user=2, attempt=2, predicted_wait_s=5.0, waited_s=5.0, is_let_in=True)
     records = [refused, expired, queued, early, told_so]
-    plan = told({16: [*records, turn(n_late=6)]}, minutes=2.0)
+    plan = told({16: [*records, turn(n_late=2), turn(outcome="cut", n_fragments=0)]}, minutes=2.0)
     assert judged("overload", plan) == [
         (0.1, True),
         (pytest.approx(20.0), True),
         (pytest.approx(50.0), False),  # those who came as told cannot make up for it
-        (1.5, False),
+        (0.5, True),
+        (1, False),
     ]
     assert plan.asked[0]["minutes"] == 2.0
 
 
+def test_no_late_figure_is_without_the_ladder() -> None:
+    step = {"level": "voice_only", "from_s": 0.0, "to_s": 5.0}
+    found = SCENARIOS["eight-spread"](told({8: [turn(n_late=1, ladder=(step,)), turn()]}))
+    assert found.verdicts[0].note == "(1 of 200; 12.50% of the video on the ladder)"
+
+
+def test_where_nobody_was_let_in_nothing_is_said_of_failures() -> None:
+    plan = told({16: [turn(outcome="refused", n_fragments=0, end_s=0.1)]})
+    assert judged("overload", plan)[-1] == (None, None)
+
+
 def test_without_refusals_nothing_is_claimed_about_them() -> None:
     plan = told({16: [turn()]})
-    assert judged("overload", plan) == [(None, None), (None, None), (None, None), (0.0, True)]
+    assert judged("overload", plan) == [(None, None)] * 3 + [(0.0, True), (0, True)]
 
 
 def test_a_soak_needs_a_server_whose_memory_can_be_read() -> None:
@@ -222,10 +234,13 @@ def test_a_soak_needs_a_server_whose_memory_can_be_read() -> None:
 
 def test_a_soak_that_was_too_short_says_so_and_tells_the_last_offsets() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    broken = turn(outcome="broken", is_whole=False)
     try:
-        plan = told({5: [turn(av_offset_ms=-90.0)] + [turn(av_offset_ms=30.0)] * 20})
+        plan = told({5: [turn(av_offset_ms=-90.0)] + [turn(av_offset_ms=30.0)] * 20 + [broken]})
         plan = replace(plan, server=Server("http://x", child.pid))
-        assert judged("soak", plan) == [(None, None), (30.0, True), (30.0, True)]
+        assert judged("soak", plan) == [
+            (None, None), (30.0, True), (30.0, True), (1, False),
+        ]  # fmt: skip
     finally:
         child.communicate(b"\n")
 
