@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from copy import copy
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from deployments.avatar.portraits import builtin_portraits
 from deployments.avatar.render import Outcome, Rendering, Studio, draw_batch, stretch_packets
 from deployments.avatar.schedule import Due
 from deployments.config import AvatarConfig, EncoderConfig
-from deployments.errors import AvatarError, EngineInputError, engine_errors
+from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError, engine_errors
 from deployments.registry import load_engine
 from deployments.streams import EngineThread
 from deployments.types import (
@@ -119,7 +118,7 @@ class DrawingLoop(Generic[PortraitT]):
 
         Raises:
             AvatarError: as the engine raised it for this stretch.
-            EngineRuntimeError: for anything else that it raised.
+            EngineRuntimeError: for anything else that it raised, or the loop stopped.
         """
         rendering = Rendering(self._studio, portrait, stretch)
         # Bounded by the stretch: a packet for every ``frames_per_packet`` of its frames (25 in a
@@ -145,19 +144,29 @@ class DrawingLoop(Generic[PortraitT]):
             self._task = asyncio.create_task(self._draw_all())
 
     async def _draw_all(self) -> None:
-        while batch := self._schedule.take(self._engine.capabilities.batch):
-            for rendering, result in await self._drawn(batch):
-                if isinstance(result, AvatarError):
-                    self._schedule.drop(rendering)
-                if rendering in self._outcomes:
-                    self._outcomes[rendering].put_nowait(result)
+        try:
+            while batch := self._schedule.take(self._engine.capabilities.batch):
+                for rendering, result in await self._drawn(batch):
+                    if isinstance(result, AvatarError):
+                        self._schedule.drop(rendering)
+                    if rendering in self._outcomes:
+                        self._outcomes[rendering].put_nowait(result)
+        except Exception as error:  # nobody else would tell those who wait for what it drew
+            self._give_up(error)
 
     async def _drawn(self, batch: Sequence[Due[Rendering[PortraitT]]]) -> list[Outcome[PortraitT]]:
-        try:
-            return await self._thread.run(draw_batch, self._engine, batch, time.monotonic())
-        except AvatarError as error:
+        return await self._thread.run(draw_batch, self._engine, batch, time.monotonic())
+
+    def _give_up(self, error: Exception) -> None:
+        """End all that is in progress; the next stretch starts the loop anew.
+
+        An engine's error has ended its own stretch, so this is ours and may concern anybody.
+        """
+        text = f"drawing stopped: {type(error).__name__}: {error}"
+        for rendering, outcomes in self._outcomes.items():
+            self._schedule.drop(rendering)
             # Each gets its own, because raising writes the traceback into it.
-            return [Outcome(job, copy(error)) for job in dict.fromkeys(due.job for due in batch)]
+            outcomes.put_nowait(EngineRuntimeError(text, stage="avatar", retryable=True))
 
     def _end(self, rendering: Rendering[PortraitT]) -> None:
         rendering.is_over = True

@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -23,6 +23,8 @@ from deployments.config import AvatarConfig, EncoderConfig
 from deployments.errors import EngineInputError, EngineRuntimeError
 from deployments.streams import EngineThread
 from deployments.types import AudioChunk, Frame, Stretch, VideoPackets
+
+T = TypeVar("T")
 
 RATE = 16_000
 ENCODER = EncoderConfig()  # five frames a packet
@@ -260,6 +262,31 @@ async def test_a_batch_of_too_few_frames_is_drawn_again_and_nothing_shown_twice(
     assert [[part.n_frames for part in packets] for packets in got] == [[4], [4]]
 
 
+class Torn(EngineThread):
+    """Loses its second step and no other."""
+
+    n_steps = 0
+
+    async def run(self, call: Callable[..., T], *args: Any) -> T:
+        self.n_steps += 1
+        if self.n_steps == 2:
+            raise OSError("no thread")
+        return await super().run(call, *args)
+
+
+async def test_a_mistake_of_the_loop_ends_all_stretches_and_the_next_one_is_drawn() -> None:
+    loop = DrawingLoop(engine(batch=5), ENCODER, Torn("avatar"))
+    asked = [stretch(5), stretch(10), stretch(5, needed_in_s=9.0)]
+    async with asyncio.timeout(10):
+        streams = [loop.render(FakePortrait(str(n), 0), one) for n, one in enumerate(asked)]
+        got = await asyncio.gather(*(all_of(s) for s in streams), return_exceptions=True)
+        assert isinstance(got[0], list)  # complete when it happened
+        text = "drawing stopped: OSError: no thread"
+        assert [(type(error), str(error)) for error in got[1:]] == [(EngineRuntimeError, text)] * 2
+        assert got[1] is not got[2]
+        assert len(await all_of(loop.render(FACE, stretch(10)))) == 2
+
+
 @pytest.mark.parametrize("error", [ValueError("no memory"), StopIteration()])
 async def test_whatever_a_library_raises_ends_the_stream_as_the_engines_failure(
     error: Exception,
@@ -291,7 +318,7 @@ async def test_what_cannot_be_moved_ends_alone() -> None:
 
 
 async def test_what_cannot_be_encoded_ends_alone() -> None:
-    class Torn(FakeAvatar):
+    class Cut(FakeAvatar):
         def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
             drawn = super().draw(requests)
             return [
@@ -299,7 +326,7 @@ async def test_what_cannot_be_encoded_ends_alone() -> None:
                 for request, frame in zip(requests, drawn, strict=True)
             ]
 
-    loop = loop_of(Torn(FakeAvatar.Settings(batch=8)))
+    loop = loop_of(Cut(FakeAvatar.Settings(batch=8)))
     streams = [loop.render(FakePortrait(name, 0), stretch(4)) for name in ("torn", "whole")]
     got = await asyncio.gather(*(all_of(s) for s in streams), return_exceptions=True)
     assert [type(result) for result in got] == [EngineInputError, list]
