@@ -72,8 +72,9 @@ class _Turn:
     told_at_s: float = 0.0
 
     def now(self, now_s: float) -> Progress | None:
-        if self.progress is None:
-            return None
+        """Its lead has shrunk since then, unless its viewer holds it up."""
+        if self.progress is None or self.progress.is_held:
+            return self.progress
         return replace(self.progress, ahead_s=self.progress.ahead_s - (now_s - self.told_at_s))
 
 

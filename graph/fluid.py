@@ -16,6 +16,7 @@ HORIZON_S = 300.0
 
 _STEP_S, _STEP_SHARE = 0.1, 0.04  # of a prediction: fine where it is near, coarse where far
 _EMPTY_S = 1e-6
+_CATCH_UP_S = 5.0  # in which a turn that is late gets what it lacks, beside what it needs anyway
 
 
 @dataclass(slots=True)
@@ -37,32 +38,30 @@ class Place:
 def fits(works: Iterable[Work], capacity: float, slack_s: float, reserve_s: float = 0.0) -> bool:
     """Whether a machine of ``capacity`` (seconds of speech per second) can keep all on time.
 
-    One alone always fits: on a machine that is too slow for it, nobody else would suffer.
+    One alone always fits: on a machine that is too slow for it, nobody else would suffer. What is
+    late already no machine can put right at once; it takes from what is free until it is made up.
 
     Args:
         slack_s: how late all may be.
         reserve_s: what each viewer who has that much in hand keeps, whatever comes.
     """
-    edges: list[tuple[float, int]] = []
-    overdue_s = 0.0
+    edges: list[tuple[float, float]] = []
     for work in works:
-        end_s = work.lead_s + work.left_s
         if work.left_s > 0:
-            overdue_s += min(max(-work.lead_s, 0.0), work.left_s)
-        if work.left_s > 0 and end_s > 0:
-            lead_s = max(work.lead_s - reserve_s, 0.0)
-            edges += (lead_s, 1), (lead_s + work.left_s + min(work.lead_s, 0.0), -1)
+            begin_s = max(0.0, work.lead_s - reserve_s)
+            rate = 1.0 + max(0.0, -work.lead_s) / _CATCH_UP_S
+            edges += (begin_s, rate), (begin_s + work.left_s / rate, -rate)
     if len(edges) <= 2:
         return True
     edges.sort()
-    demand_s, rate, at_s = overdue_s, 0, 0.0
+    demand_s = rate = at_s = 0.0
     for edge_s, change in edges:
         demand_s += rate * (edge_s - at_s)
         rate, at_s = rate + change, edge_s
         # The demand's slope falls only where a turn ends, so only there can it be at its worst.
         if change < 0 and demand_s > capacity * (edge_s + slack_s):
             return False
-    return overdue_s <= capacity * slack_s
+    return True
 
 
 def pour(works: Sequence[Work], speech_s: float, look_ahead_s: float) -> None:

@@ -130,7 +130,10 @@ class Running:
         if progress is None:
             return Work(0.0, self.lengths.mean_s)
         to_draw_s = max(0.0, progress.spoken_s - progress.sent_s)
-        lead_s = progress.ahead_s - (now_s - turn.told_at_s)
+        if progress.is_held:  # until its viewer reads on it is as near to need as it is, not nearer
+            lead_s = max(0.0, progress.ahead_s)
+        else:
+            lead_s = progress.ahead_s - (now_s - turn.told_at_s)
         if progress.is_all_spoken:
             return Work(max(lead_s, -_MAX_LATE_S), to_draw_s)
         left_s = max(self.lengths.left_s(progress.sent_s), to_draw_s)

@@ -337,3 +337,55 @@ def test_what_was_all_sent_makes_room_although_it_is_still_watched() -> None:
             assert (await waiting).took_s == pytest.approx(1.0, abs=0.4)
 
     run(scene())
+
+
+HELD = Progress(spoken_s=6.0, sent_s=3.0, ahead_s=0.3, is_all_spoken=False, is_held=True)
+
+
+def test_a_viewer_who_stops_reading_keeps_nobody_else_out() -> None:
+    async def scene() -> None:
+        stage = FakeAdmission()
+        gate = gate_at(stage)
+        machine_of(2.4, gate)
+        async with running(gate):
+            await start(gate, "held")
+            gate.progressed("held", HELD)
+            await asyncio.sleep(20.0)
+            assert stage.reports[-1].turns["held"] == HELD
+            await start(gate, "a")
+            stage.strike("dead")
+            gate.leave("a")
+            await start(gate, "b")  # and alone it knows the same
+
+    run(scene())
+
+
+def test_a_held_turn_still_has_its_share_of_the_machine() -> None:
+    async def scene() -> None:
+        gate = gate_at(FakeAdmission())
+        machine_of(2.4, gate)
+        async with running(gate):
+            await start(gate, "held")
+            gate.progressed("held", HELD)
+            await asyncio.sleep(1.0)
+            await start(gate, "a")
+            third = asyncio.create_task(enter(gate, "b"))
+            await asyncio.sleep(1.0)
+            assert not third.done()
+            gate.leave("held")
+            assert (await third).took_s == pytest.approx(1.0, abs=0.15)
+
+    run(scene())
+
+
+def test_a_turn_that_is_late_for_a_reason_of_its_own_keeps_nobody_else_out() -> None:
+    async def scene() -> None:
+        gate = gate_at(FakeAdmission())
+        machine_of(4.0, gate)
+        async with running(gate):
+            await start(gate, "late")
+            gate.progressed("late", Progress(6.0, 3.0, -0.5, False))
+            await asyncio.sleep(5.0)
+            await start(gate, "a")
+
+    run(scene())

@@ -51,6 +51,12 @@ def test_turns_fit_as_long_as_no_moment_asks_more_than_was_made(
     assert fits([Work(lead_s, 10.0) for lead_s in leads_s], 2.0, 0.0) is is_kept
 
 
+def test_who_is_late_takes_from_what_is_free_and_does_not_shut_everybody_out() -> None:
+    works = [Work(-1.0, 10.0), Work(0.0, 10.0)]
+    assert fits(works, 2.3, 0.0)
+    assert not fits(works, 2.1, 0.0)  # two on time would fit
+
+
 def test_one_alone_fits_however_slow_the_machine() -> None:
     assert fits([Work(0.0, 10.0)], 0.1, 0.0)
 
