@@ -10,7 +10,7 @@ from benchmarks.load_record import OFFSET_LEAST_MS, OFFSET_MOST_MS, TurnRecord
 from benchmarks.load_report import Lateness, ladder_share, show_summary, spread
 from benchmarks.load_run import LoadRun, run_load
 from benchmarks.load_waits import Honesty, Returned, queue_waits, refused_waits
-from benchmarks.memory_trend import GRAIN_MB, MemorySampler, trends_of
+from benchmarks.memory_trend import GRAIN_MB, Memory, MemorySampler
 from benchmarks.report import Verdict, progress, show, table
 from benchmarks.server import Server
 
@@ -204,21 +204,32 @@ def soak(plan: Plan) -> Found:
         )  # fmt: skip
     show_summary(run.figures)
     show("Late fragments", f"{Lateness.of(run.records).share:.3%} {_late_note(run.records)}")
-    trends = trends_of(sampler.samples, _SETTLING_SHARE)
+    memory = Memory.of(sampler.samples, _SETTLING_SHARE)
     rows = [[t.process, f"{t.mean_mb:.1f}", f"{t.growth_mb:+.2f}", f"{t.noise_mb:.2f}"]
-            for t in trends]  # fmt: skip
+            for t in (*memory.lasting, memory.total) if t is not None]  # fmt: skip
     header = ["process", "mean MB", "growth MB", "noise MB"]
     show(f"Memory (PSS) over the last {1 - _SETTLING_SHARE:.0%} of the time", table(header, rows))
-    worst = trends[0] if trends else None
     verdicts = [
-        Verdict("growth beyond its noise, worst process", f"<= {GRAIN_MB:g} MB",
-                worst.beyond_noise_mb if worst else None, GRAIN_MB, "MB",
-                note=f"({worst.process})" if worst else "too short to tell"),
+        *_memory_verdicts(memory),
         *_offset_verdicts(run.records),
         _failed(run.records),
     ]  # fmt: skip
-    result = {"memory": [trend.json() for trend in trends], "load": _figures(run)}
+    result = {"memory": memory.json(), "load": _figures(run)}
     return Found(verdicts, result)
+
+
+def _memory_verdicts(memory: Memory) -> list[Verdict]:
+    """A process that is replaced takes its growth with it, and so may not be."""
+    worst = memory.lasting[0] if memory.lasting else None
+    passing = ", ".join(memory.passing)
+    return [
+        Verdict("growth beyond its noise, worst process", f"<= {GRAIN_MB:g} MB",
+                worst.beyond_noise_mb if worst else None, GRAIN_MB, "MB",
+                note=f"({worst.process})" if worst else "too short to tell"),
+        Verdict("processes that came or went", "0",
+                None if memory.total is None else len(memory.passing), 0, "",
+                note=f"({passing})" if passing else ""),
+    ]  # fmt: skip
 
 
 def _offset_verdicts(records: Sequence[TurnRecord]) -> list[Verdict]:

@@ -10,6 +10,10 @@ import numpy as np
 
 from benchmarks.machine import tree_pss_bytes
 
+Sample = tuple[float, Mapping[str, int]]
+"""When, in seconds, and bytes by process."""
+
+_ALL = "all together"
 _N_BLOCKS = 6
 _T_95 = 2.776
 """Student's t for 95 % and the four degrees of freedom that six block means leave a line."""
@@ -58,18 +62,43 @@ class Trend:
         }
 
 
-def trends_of(samples: Sequence[tuple[float, Mapping[str, int]]], skip_share: float) -> list[Trend]:
-    """Of every process that lived through all samples but the first ``skip_share`` of them, in
-    which caches fill; the worst first."""
-    kept = samples[int(len(samples) * skip_share) :]
-    if len(kept) < 2 * _N_BLOCKS:
-        return []
-    lasting = set.intersection(*(set(sizes) for _, sizes in kept))
-    at_s = [at for at, _ in kept]
-    found = [Trend.of(name, at_s, [sizes[name] for _, sizes in kept]) for name in lasting]
-    return sorted(
-        found, key=lambda trend: (-trend.beyond_noise_mb, -trend.growth_mb, trend.process)
-    )
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How a tree of processes went over the samples but the first, in which caches fill.
+
+    ``lasting``: the trend of each process that was in all of them, the worst first. ``total``: of
+    the sum over whatever was there, so that what moves from one process to another, or to a new
+    one, is not lost. ``passing``: those that came or went. All is empty where there was too little.
+    """
+
+    lasting: tuple[Trend, ...] = ()
+    total: Trend | None = None
+    passing: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], skip_share: float) -> "Memory":
+        """Args:
+        samples: what ``MemorySampler`` read.
+        skip_share: of the samples, from the first on, that are left out.
+        """
+        kept = samples[int(len(samples) * skip_share) :]
+        if len(kept) < 2 * _N_BLOCKS:
+            return cls()
+        at_s, names = [at for at, _ in kept], [set(sizes) for _, sizes in kept]
+        lasting = set.intersection(*names)
+        found = [Trend.of(name, at_s, [sizes[name] for _, sizes in kept]) for name in lasting]
+        return cls(
+            tuple(sorted(found, key=lambda t: (-t.beyond_noise_mb, -t.growth_mb, t.process))),
+            Trend.of(_ALL, at_s, [sum(sizes.values()) for _, sizes in kept]),
+            tuple(sorted(set.union(*names) - lasting)),
+        )
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "lasting": [trend.json() for trend in self.lasting],
+            "total": None if self.total is None else self.total.json(),
+            "passing": list(self.passing),
+        }
 
 
 class MemorySampler:
@@ -77,7 +106,7 @@ class MemorySampler:
     runs, and when it ends."""
 
     def __init__(self, root_pid: int, every_s: float) -> None:
-        self.samples: list[tuple[float, dict[str, int]]] = []
+        self.samples: list[Sample] = []
         self._root_pid, self._every_s = root_pid, every_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -17,7 +17,7 @@ from benchmarks.capacity_steps import HEADER, Step, capacity_of, turns_for
 from benchmarks.load_record import TurnRecord
 from benchmarks.load_report import Run, summary
 from benchmarks.load_run import LoadRun
-from benchmarks.memory_trend import MemorySampler, Trend, trends_of
+from benchmarks.memory_trend import Memory, MemorySampler, Trend
 from benchmarks.report import verdict_table
 from benchmarks.server import Server
 from graph.preflight import ROOT
@@ -111,15 +111,20 @@ def test_a_slow_leak_shows_through_the_noise() -> None:
     assert leak.beyond_noise_mb > 15
 
 
-def test_the_worst_process_comes_first_and_only_lasting_ones_count() -> None:
+def test_the_worst_process_comes_first_and_those_that_pass_are_in_the_sum() -> None:
     samples: list[tuple[float, dict[str, int]]] = [
         (float(i), {"still 1": 50_000_000, "grows 2": 1_000_000 * i}) for i in range(40)
     ]
-    samples[30][1]["short 3"] = 1
-    found = trends_of(samples, 0.25)
-    assert [trend.process for trend in found] == ["grows 2", "still 1"]
-    assert found[0].growth_mb == pytest.approx(29)
-    assert trends_of(samples[:8], 0.25) == []
+    for i in range(20, 40):  # it comes with the second half, and grows as well
+        samples[i][1]["new 3"] = 2_000_000 * (i - 20)
+    samples[2][1]["early 4"] = 1  # before caches were full
+    found = Memory.of(samples, 0.25)
+    assert [trend.process for trend in found.lasting] == ["grows 2", "still 1"]
+    assert found.lasting[0].growth_mb == pytest.approx(29)
+    assert found.passing == ("new 3",)
+    assert found.total is not None
+    assert found.total.growth_mb > 29 + 30
+    assert Memory.of(samples[:8], 0.25) == Memory()
 
 
 def test_a_sampler_reads_at_the_beginning_and_at_the_end() -> None:
@@ -239,7 +244,7 @@ def test_a_soak_that_was_too_short_says_so_and_tells_the_last_offsets() -> None:
         plan = told({5: [turn(av_offset_ms=-90.0)] + [turn(av_offset_ms=30.0)] * 20 + [broken]})
         plan = replace(plan, server=Server("http://x", child.pid))
         assert judged("soak", plan) == [
-            (None, None), (30.0, True), (30.0, True), (1, False),
+            (None, None), (None, None), (30.0, True), (30.0, True), (1, False),
         ]  # fmt: skip
     finally:
         child.communicate(b"\n")
