@@ -168,8 +168,22 @@ def fill_disk(site: Site) -> Strike:
 
 def _asked_when_full(url: str) -> str:
     """What somebody hears who asks now: status and code."""
-    answer = httpx.post(f"{url}/api/v1/conversation", data={"text": "Hello."}, timeout=30)
-    return f"{answer.status_code} {answer.json().get('code', '')}".strip()
+    try:
+        return heard_of(
+            httpx.post(f"{url}/api/v1/conversation", data={"text": "Hello."}, timeout=30)
+        )
+    except httpx.HTTPError as error:  # no answer misses the target as well
+        return type(error).__name__
+
+
+def heard_of(answer: httpx.Response) -> str:
+    """Whoever is let in after all gets a video, and a proxy's own words are no JSON either."""
+    code = ""
+    if answer.status_code != 200:
+        with contextlib.suppress(ValueError):
+            said = answer.json()
+            code = said.get("code", "") if isinstance(said, dict) else ""
+    return f"{answer.status_code} {code}".strip()
 
 
 def redeploy(site: Site) -> Strike:

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from benchmarks.chaos_cluster import HEAD, spread
-from benchmarks.chaos_faults import FAULTS, GAP_LIMITS_S, STAGE_FAULTS
+from benchmarks.chaos_faults import FAULTS, GAP_LIMITS_S, STAGE_FAULTS, heard_of
 from benchmarks.chaos_figures import Effect, FaultRun, Strike, effect_of
 from benchmarks.chaos_report import show_all
 from benchmarks.chaos_striker import StrikerError, gcs_address_of
@@ -222,6 +223,21 @@ def test_the_report_sums_over_the_faults(capsys: pytest.CaptureFixture[str]) -> 
 def test_every_stage_has_its_fault_and_every_gap_its_limit() -> None:
     assert set(GAP_LIMITS_S) <= set(STAGE_FAULTS) <= set(FAULTS)
     assert all(name == fault.name for name, fault in FAULTS.items())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "heard"),
+    [
+        (507, b'{"code": "disk_full"}', "507 disk_full"),
+        (200, b"\0\0\0\x1cftyp\xff", "200"),  # let in: the target is missed, not the run lost
+        (503, b"Service Unavailable", "503"),
+        (500, b"[]", "500"),
+    ],
+)
+def test_whatever_a_full_disk_makes_the_server_say_is_noted(
+    status: int, body: bytes, heard: str
+) -> None:
+    assert heard_of(httpx.Response(status, content=body)) == heard
 
 
 def test_only_running_replicas_are_struck() -> None:
