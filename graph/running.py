@@ -117,7 +117,7 @@ class Running:
             progress.spoken_s - progress.sent_s >= _A_PACKET_S
             and progress.ahead_s < look_ahead_s - _PAUSING_S
             for progress in told
-            if progress is not None
+            if progress is not None and not progress.is_held
         )
 
     def works(self, now_s: float) -> list[Work]:

@@ -277,3 +277,14 @@ def test_one_of_two_gives_half_of_the_room() -> None:
     admission = measured(4.0)
     admission.share = 0.5
     assert [ask(admission, name, 0.0).is_admitted for name in "abc"] == [True, True, False]
+
+
+@pytest.mark.parametrize(("is_held", "expected"), [(True, 4.0), (False, 2.0)])
+def test_turns_that_their_viewers_hold_up_say_nothing_of_the_machine(
+    is_held: bool, expected: float
+) -> None:
+    admission = measured(4.0)
+    waiting = Progress(spoken_s=6.0, sent_s=3.0, ahead_s=0.3, is_all_spoken=False, is_held=is_held)
+    for tenth in range(100):
+        admission.report("ingress", {"a": waiting, "b": waiting, "c": waiting}, tenth / 10)
+    assert admission.capacity(10.0) == pytest.approx(expected)
