@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from copy import copy
 from dataclasses import replace
 
 from deployments.config import TtsConfig
+from deployments.errors import EngineLoadError
 from deployments.registry import load_engine
 from deployments.streams import EngineThread, from_engine, timed
 from deployments.tts.engine import TtsEngine
@@ -18,10 +20,13 @@ class Tts:
         self._engine: TtsEngine = load_engine("tts", config.engine, config.options)
         self._thread = EngineThread("tts")
         self._hang_timeout_s = config.hang_timeout_s
+        self._lost: EngineLoadError | None = None  # why the engine cannot work here any more
 
     async def check_health(self) -> None:
         """Asked by Serve, which replaces the replica when this raises."""
         self._thread.check(self._hang_timeout_s)
+        if self._lost is not None:
+            raise copy(self._lost)  # asked again, and raising writes the traceback into it
 
     async def describe(self) -> TtsCapabilities:
         """What the engine can do."""
@@ -33,6 +38,10 @@ class Tts:
         """The sentence's speech; see ``TtsEngine.speak``."""
         speech = timed(self._engine.speak(sentence, language, voice))
         async with aclosing(from_engine(speech, self._thread)) as chunks:
-            async for chunk, busy_s in chunks:
-                effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
-                yield replace(chunk, effort=effort)
+            try:
+                async for chunk, busy_s in chunks:
+                    effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
+                    yield replace(chunk, effort=effort)
+            except EngineLoadError as error:
+                self._lost = error
+                raise

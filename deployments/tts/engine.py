@@ -30,5 +30,6 @@ class TtsEngine(Protocol):
         Raises:
             EngineInputError: empty text, unknown language or voice.
             EngineRuntimeError: the synthesiser failed.
+            EngineLoadError: it cannot work here any more, and the replica is to be replaced.
         """
         ...

@@ -1,7 +1,9 @@
 """The listener's side of ``espeak_library``: starts that program and hears its utterances."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,12 +26,16 @@ from deployments.tts.espeak_library import END, FAILURE, HEAD, READY, Utterance
 _MAX_DATA_PATH_BYTES = 120
 _START_TIMEOUT_S = 30.0  # a busy machine; 0.1 s on an idle one
 _END_TIMEOUT_S = 1.0
+# Between two pieces: a piece takes milliseconds, and even on a crowded machine far less than this;
+# a turn has some seconds of speech in hand at most.
+_SILENCE_TIMEOUT_S = 2.0
 
 
 class EspeakProcess:
     """espeak-ng of the ``espeakng-loader`` package (or of a given folder of voice data).
 
-    Safe to use from several threads. A process that died is started again by the next utterance.
+    Safe to use from several threads. A process that died is started again by the next utterance;
+    one that says nothing for too long is ended, with all that it says to others.
 
     Raises:
         EngineLoadError: the package or its data is missing.
@@ -58,16 +64,21 @@ class EspeakProcess:
         stops it.
 
         Raises:
-            EngineRuntimeError: espeak refused, or its process died.
+            EngineRuntimeError: espeak refused, or its process died or hung.
+            EngineLoadError: it died and cannot be started again; retryable, for others may speak.
         """
         ours, theirs = socket.socketpair()
+        ours.settimeout(_SILENCE_TIMEOUT_S)
         with ours:
             with theirs:
-                self._hand_over(theirs)
+                process = self._hand_over(theirs)
             try:
                 ours.sendall(json.dumps(asdict(utterance)).encode() + b"\n")
                 with ours.makefile("rb") as reader:
                     yield from _pieces(reader)
+            except TimeoutError as error:
+                self._kill(process)
+                raise _lost() from error
             except OSError as error:
                 raise _lost() from error
 
@@ -76,26 +87,41 @@ class EspeakProcess:
         """Of the process that loaded the library and speaks nothing itself."""
         return self._process.pid
 
-    def _hand_over(self, listener: socket.socket) -> None:
+    def _hand_over(self, listener: socket.socket) -> "subprocess.Popen[bytes]":
         with self._lock:
             try:
                 socket.send_fds(self._control, [b"\0"], [listener.fileno()])
             except OSError:  # it died
-                self._end()
-                self._start()
+                self._restart()
                 socket.send_fds(self._control, [b"\0"], [listener.fileno()])
+            return self._process
+
+    def _restart(self) -> None:
+        self._end()
+        try:
+            self._start()
+        except EngineLoadError as error:
+            raise EngineLoadError(error.message, stage="tts", retryable=True) from error
+
+    def _kill(self, process: "subprocess.Popen[bytes]") -> None:
+        with self._lock:
+            _kill(process)
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
         with theirs:
             program = [sys.executable, "-I", "-S", espeak_library.__file__]  # starts in 20 ms
             arguments = [str(theirs.fileno()), self._library_path, self._data_path]
-            self._process = subprocess.Popen(
-                program + arguments,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # a signal to our group is ours to answer
-            )
+            try:
+                self._process = subprocess.Popen(
+                    program + arguments,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # a signal to our group is ours to answer
+                )
+            except OSError as error:
+                self._control.close()
+                raise EngineLoadError(f"espeak-ng does not start: {error}", stage="tts") from error
         # At exit at the latest; it ends by itself when we are killed, since the socket closes.
         self._end = weakref.finalize(self, _end, self._process, self._control)
         self._control.settimeout(_START_TIMEOUT_S)
@@ -104,7 +130,7 @@ class EspeakProcess:
         except OSError as error:
             self._end()
             raise EngineLoadError(f"espeak-ng does not start: {error}", stage="tts") from error
-        self._control.settimeout(None)
+        self._control.settimeout(_SILENCE_TIMEOUT_S)
         if word != READY:
             self._end()
             text = word.decode(errors="replace") or "its process died at its start"
@@ -131,7 +157,13 @@ def _end(process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
     try:
         process.wait(_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _kill(process)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End it and all that speak for it: its session. SIGKILL also ends what was stopped."""
+    if process.returncode is None:  # not waited for yet, so that its number is nobody else's
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -156,5 +188,5 @@ def _exactly(reader: BinaryIO, n: int) -> bytes:
 
 
 def _lost() -> EngineRuntimeError:
-    text = "espeak-ng's process died while it spoke"
+    text = "espeak-ng's process died or hung while it spoke"
     return EngineRuntimeError(text, stage="tts", retryable=True)

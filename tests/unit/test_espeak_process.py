@@ -5,15 +5,19 @@ import gc
 import os
 import select
 import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from deployments.errors import EngineRuntimeError
+from deployments.config import TtsConfig
+from deployments.errors import EngineLoadError, EngineRuntimeError
 from deployments.registry import load_engine
 from deployments.tts.blocks import Piece
+from deployments.tts.deployment import Tts
 from deployments.tts.engine import TtsEngine
 from deployments.tts.espeak_library import Utterance
 from deployments.tts.espeak_process import EspeakProcess
@@ -45,6 +49,29 @@ def speaking(espeak: EspeakProcess) -> list[int]:
     """The processes that speak now."""
     children = Path(f"/proc/{espeak.pid}/task/{espeak.pid}/children").read_text()
     return [int(pid) for pid in children.split()]
+
+
+def library_processes() -> list[int]:
+    """Those that this process has started, whichever thread did."""
+    lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+    pids = [int(pid) for pid in " ".join(lists).split()]
+    return [p for p in pids if b"espeak_library" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+@contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """Ends the test that waits for longer, which nothing else would where a read has no limit."""
+
+    def end(*_: object) -> None:
+        raise AssertionError(f"it took longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def ends(pid: int, within_s: float = 10.0) -> bool:
@@ -149,6 +176,49 @@ def test_the_library_process_is_replaced_when_it_dies(espeak: EspeakProcess) -> 
     assert ends(dead)
     assert sound(espeak.say(utterance("Hello."))) == expected
     assert espeak.pid != dead
+
+
+@on_linux
+def test_a_stopped_library_process_is_ended_and_replaced(espeak: EspeakProcess) -> None:
+    stopped = espeak.pid
+    os.kill(stopped, signal.SIGSTOP)
+    with pytest.raises(EngineRuntimeError, match="hung") as raised, limit(10):
+        list(espeak.say(utterance("Hello.")))
+    assert raised.value.retryable
+    assert ends(stopped, within_s=0)
+    assert sound(espeak.say(utterance("Hello.")))
+
+
+@on_linux
+def test_a_speaking_process_that_is_stopped_is_ended(espeak: EspeakProcess) -> None:
+    pieces = espeak.say(utterance(LONG))
+    next(pieces)
+    (stopped,) = speaking(espeak)
+    os.kill(stopped, signal.SIGSTOP)
+    with pytest.raises(EngineRuntimeError, match="hung") as raised, limit(10):
+        list(pieces)
+    assert raised.value.retryable
+    assert ends(stopped)
+    assert sound(espeak.say(utterance("Hello.")))
+
+
+@on_linux
+async def test_a_replica_whose_process_cannot_be_started_again_is_unhealthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tts = Tts(TtsConfig(engine="espeak"))
+    await tts.check_health()
+    (pid,) = library_processes()
+    os.kill(pid, signal.SIGKILL)
+    assert ends(pid)
+    monkeypatch.setattr(sys, "executable", "/no/such/program")
+    for _ in range(2):
+        with pytest.raises(EngineLoadError, match="espeak-ng does not start") as raised:
+            async for _ in tts.speak(ReplySentence(0, "Hello.", is_last=True), "en", None):
+                pass
+        assert raised.value.retryable
+        with pytest.raises(EngineLoadError, match="espeak-ng does not start"):
+            await tts.check_health()
 
 
 @on_linux
