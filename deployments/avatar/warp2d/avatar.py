@@ -23,11 +23,11 @@ class Warp2dAvatar:
     class Settings(Settings):
         """``batch``: how many frames one ``draw`` call likes to get.
 
-        Nothing is gained here by drawing many at once, and a new turn waits for the batch in
-        progress: 13 ms for three frames. One by one costs 4 % more for the way to the thread and
-        back; from two on there is no difference. Source: own benchmark, one core, the first packet
-        of a new turn beside seven that speak, p50 / p95: 39 / 42 ms with 3, 39 / 45 with 5,
-        58 / 101 with 8, and 97 / 227 with a packet of each stream in turn (2026-11).
+        Large batches promise nothing here, where a call takes as long as its frames do, and make
+        a new turn wait for the batch in progress. Measured, one run each, load 2-3 (2026-11): one
+        by one cost 4 % more than three at a time, and from two on no difference was seen. The
+        first packet of a new turn beside seven that speak, p50 / p95 on one core: 39 / 42 ms with
+        3, 39 / 45 with 5, 58 / 101 with 8, and 97 / 227 with a packet of each stream in turn.
         """
 
         batch: int = Field(default=3, ge=1)
