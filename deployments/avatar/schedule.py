@@ -41,7 +41,8 @@ class Schedule(Generic[JobT]):
 
     A session far ahead waits for the others, but never while the engine would be idle. Its turn
     comes: nothing is needed before it was asked for, so what arrives after a frame's deadline
-    lies behind it.
+    lies behind it. That holds for repetitions too, whose stretch may have begun in the past: only
+    what was delivered lies there.
     """
 
     def __init__(self, fps: int, frames_per_packet: int) -> None:
