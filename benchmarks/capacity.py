@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
     add("--step", type=int, default=2, help="climb: more speakers in each step (default: 2)")
     add("--most", type=int, default=30, help="climb: speakers of the last step (default: 30)")
     add("--fragments", type=int, help="climb: in a step, default 1500, of which 1 may be late; "
-        "eight-*: in all, default 5000")  # fmt: skip
+        "eight-*: in all, default 5500, of which 5000 must come")  # fmt: skip
     add("--plot", type=Path, default=ROOT / "var" / "capacity",
         help="climb: the curve's files, less .png and .html (default: var/capacity)")  # fmt: skip
     add("--speakers", type=int, default=0, help="others: instead of the scenario's own number")

@@ -70,7 +70,7 @@ class TurnRecord:
     ttfa_s: float | None = None
     ttff_s: float | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
-    n_fragments: int = 0
+    n_fragments: int = 0  # with a picture: only these can be late
     n_late: int = 0
     worst_late_s: float = 0.0
     longest_gap_s: float = 0.0
@@ -263,7 +263,7 @@ class Attempt:
             ttfa_s=None if viewer.first_sound_s is None else viewer.first_sound_s - sent_s,
             ttff_s=viewer.arrivals[0].at_s - sent_s if viewer.arrivals else None,
             timings={k: v for k, v in timings.items() if isinstance(v, int | float)},
-            n_fragments=len(viewer.arrivals),
+            n_fragments=view.n_fragments,
             n_late=view.n_late,
             worst_late_s=view.worst_late_s,
             longest_gap_s=view.longest_gap_s,

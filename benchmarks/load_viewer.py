@@ -24,10 +24,12 @@ class Arrival:
 class Watched:
     """What watching was like. A player starts ``buffer_s`` after the first fragment came.
 
-    ``worst_late_s`` is against a player that never waits (negative while all was early);
-    ``longest_gap_s`` and ``stalled_s`` are of one that stops until the fragment is there.
+    ``n_fragments`` are those with a picture, the only ones that can be late. ``worst_late_s`` is
+    against a player that never waits (negative while all was early); ``longest_gap_s`` and
+    ``stalled_s`` are of one that stops until the fragment is there.
     """
 
+    n_fragments: int
     n_late: int
     worst_late_s: float
     longest_gap_s: float
@@ -38,7 +40,7 @@ def watched(arrivals: Sequence[Arrival], buffer_s: float) -> Watched:
     """Whether each fragment came in time: its media time after the first, 50 ms allowed."""
     pictures = [(a.at_s, a.fragment.picture.start_s) for a in arrivals if a.fragment.picture]
     if not pictures:
-        return Watched(0, 0.0, 0.0, 0.0)
+        return Watched(0, 0, 0.0, 0.0, 0.0)
     first_at_s, first_start_s = pictures[0]
     n_late, worst_s, longest_s, stalled_s = 0, -float("inf"), 0.0, 0.0
     for at_s, start_s in pictures:
@@ -47,7 +49,7 @@ def watched(arrivals: Sequence[Arrival], buffer_s: float) -> Watched:
         worst_s = max(worst_s, late_s)
         gap_s = max(0.0, late_s - stalled_s)
         longest_s, stalled_s = max(longest_s, gap_s), stalled_s + gap_s
-    return Watched(n_late, worst_s, longest_s, stalled_s)
+    return Watched(len(pictures), n_late, worst_s, longest_s, stalled_s)
 
 
 @dataclass

@@ -92,22 +92,27 @@ def arrivals(*at_s: float) -> list[Arrival]:
 @pytest.mark.parametrize(
     ("at_s", "buffer_s", "expected"),
     [
-        ((7.0, 7.1, 7.4), 0.0, Watched(0, 0.0, 0.0, 0.0)),
-        ((7.0, 7.25, 7.4), 0.0, Watched(0, 0.05, 0.05, 0.05)),  # within the 50 ms
-        ((7.0, 7.26, 7.4), 0.0, Watched(1, 0.06, 0.06, 0.06)),
-        ((7.0, 7.26, 7.4), 0.3, Watched(0, -0.24, 0.0, 0.0)),
-        ((7.0, 7.7, 7.9), 0.0, Watched(2, 0.5, 0.5, 0.5)),  # one gap makes all that follows late
-        ((7.0, 7.7, 8.3), 0.3, Watched(2, 0.6, 0.4, 0.6)),  # ... a player that waits sees two
-        ((), 0.0, Watched(0, 0.0, 0.0, 0.0)),
+        ((7.0, 7.1, 7.4), 0.0, Watched(3, 0, 0.0, 0.0, 0.0)),
+        ((7.0, 7.25, 7.4), 0.0, Watched(3, 0, 0.05, 0.05, 0.05)),  # within the 50 ms
+        ((7.0, 7.26, 7.4), 0.0, Watched(3, 1, 0.06, 0.06, 0.06)),
+        ((7.0, 7.26, 7.4), 0.3, Watched(3, 0, -0.24, 0.0, 0.0)),
+        ((7.0, 7.7, 7.9), 0.0, Watched(3, 2, 0.5, 0.5, 0.5)),  # one gap makes all that follows late
+        ((7.0, 7.7, 8.3), 0.3, Watched(3, 2, 0.6, 0.4, 0.6)),  # ... a player that waits sees two
+        ((), 0.0, Watched(0, 0, 0.0, 0.0, 0.0)),
     ],
 )
 def test_a_fragment_is_late_that_comes_50_ms_after_its_time(
     at_s: Sequence[float], buffer_s: float, expected: Watched
 ) -> None:
     found = watched(arrivals(*at_s), buffer_s)
-    assert found.n_late == expected.n_late
+    assert (found.n_fragments, found.n_late) == (expected.n_fragments, expected.n_late)
     wanted = (expected.worst_late_s, expected.longest_gap_s, expected.stalled_s)
     assert (found.worst_late_s, found.longest_gap_s, found.stalled_s) == pytest.approx(wanted)
+
+
+def test_a_fragment_without_a_picture_is_neither_late_nor_counted() -> None:
+    only_sound = Arrival(9.0, Fragment(4, None, Run(0.6, 0.8, 10)))
+    assert watched([*arrivals(7.0, 7.1, 7.4), only_sound], 0.0) == Watched(3, 0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("size", [1, 1000, 10**6])
