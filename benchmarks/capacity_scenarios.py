@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.capacity_steps import FAILURES, Step, turns_for
+from benchmarks.load_average import LoadAverage
 from benchmarks.load_record import OFFSET_LEAST_MS, OFFSET_MOST_MS, TurnRecord
 from benchmarks.load_report import Lateness, ladder_share, show_summary, spread
 from benchmarks.load_run import LoadRun, run_load
@@ -247,9 +248,9 @@ def _offset_verdicts(records: Sequence[TurnRecord]) -> list[Verdict]:
 
 def step(plan: Plan, n_speakers: int) -> Step:
     """One step of the climb: ``n_speakers`` who arrive one a second."""
-    run = plan.speaking(n_speakers, n_fragments=plan.n_fragments, start_s=float(n_speakers))
-    figures = run.figures
-    return Step.of(n_speakers, run.records, figures["wall_s"], figures["load_average"][0])
+    with LoadAverage() as load:
+        run = plan.speaking(n_speakers, n_fragments=plan.n_fragments, start_s=float(n_speakers))
+    return Step.of(n_speakers, run.records, run.figures["wall_s"], load.mean)
 
 
 def _figures(run: LoadRun) -> dict[str, Any]:

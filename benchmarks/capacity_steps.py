@@ -20,7 +20,7 @@ FAILURES: tuple[Outcome, ...] = ("error", "cut", "broken")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What ``n_speakers`` at once were shown."""
+    """What ``n_speakers`` at once were shown; ``load_average`` is its mean over the step."""
 
     n_speakers: int
     n_turns: int
@@ -91,8 +91,8 @@ class Step:
 
 
 HEADER = (
-    "speakers", "turns", "TTFF p50 s", "p95 s", "late fragments", "ladder", "video s/s", "load",
-    "broke",
+    "speakers", "turns", "TTFF p50 s", "p95 s", "late fragments", "on the ladder", "video s/s",
+    "mean load", "broke",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.capacity_plot import caption_of, write_plot
 from benchmarks.capacity_scenarios import SCENARIOS, Plan, step
 from benchmarks.capacity_steps import HEADER, Step, capacity_of, turns_for
+from benchmarks.load_average import LoadAverage
 from benchmarks.load_record import TurnRecord
 from benchmarks.load_report import Run, summary
 from benchmarks.load_run import LoadRun
@@ -254,6 +255,13 @@ def test_a_step_of_the_climb_lets_speakers_arrive_one_a_second() -> None:
     plan = told({4: [turn()]}, n_fragments=1000)
     assert step(plan, 4).n_speakers == 4
     assert plan.asked[0]["start_s"] == 4.0
+
+
+def test_the_load_of_a_step_is_its_mean_and_not_its_end() -> None:
+    readings = iter([1.0, 4.0])
+    with LoadAverage(lambda: next(readings), every_s=60.0) as load:
+        pass
+    assert load.mean == 2.5
 
 
 def test_the_climb_explains_itself() -> None:
