@@ -135,7 +135,7 @@ class SpeechAdmission:
         """One more turn: admitted, refused or in line. ``waited_s``: how long it has waited
         elsewhere."""
         waiter = Waiter(turn_id, ingress_id, now_s - waited_s, now_s)
-        self._drop_overdue(now_s)
+        self._drop_gone(now_s)
         self._stand_in_line(waiter, now_s)
         self.review(now_s)
         if waiter.is_waiting and not self._may_wait(waiter, now_s):
@@ -160,9 +160,14 @@ class SpeechAdmission:
 
     def review(self, now_s: float) -> None:
         """Let in, from the front of the line, whoever fits by now; refuse who waited too long."""
-        self._drop_overdue(now_s)
-        if now_s < self._settled_at_s:
-            return
+        self._drop_gone(now_s)
+        if now_s >= self._settled_at_s:
+            self._let_in(now_s)
+        for one in list(self._line):
+            if isinstance(one, Waiter) and now_s - one.asked_at_s >= self.settings.max_wait_s:
+                self._refuse(one, now_s)
+
+    def _let_in(self, now_s: float) -> None:
         promised: list[Work] = []
         for one in list(self._line):
             if isinstance(one, _Promise):
@@ -245,7 +250,7 @@ class SpeechAdmission:
         self._line[index : index + 1] = [_Promise(now_s + wait_s)] if kept else []
         self._forecast = None
 
-    def _drop_overdue(self, now_s: float) -> None:
+    def _drop_gone(self, now_s: float) -> None:
         if self._running.expire(now_s):
             self._forecast = None
         for one in list(self._line):
@@ -254,8 +259,6 @@ class SpeechAdmission:
             elif not self._running.is_heard(one.ingress_id, one.entered_at_s, now_s):
                 self.withdraw(one)
                 one.refusal = TurnRefusedError("whoever asked fell silent", predicted_wait_s=1.0)
-            elif now_s - one.asked_at_s >= self.settings.max_wait_s:
-                self._refuse(one, now_s)
 
     def _forget_broken(self, promise: _Promise, now_s: float) -> None:
         if now_s > promise.due_s + self.settings.promise_late_s:

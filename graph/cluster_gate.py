@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from deployments.errors import StageError, TurnRefusedError
 from deployments.streams import Reader
@@ -21,6 +21,8 @@ from graph.events import Progress, QueueUpdated
 from graph.timing import Now
 
 logger = logging.getLogger("avatar.admission")
+
+PlaceT = TypeVar("PlaceT")
 
 _MIN_SENT_S = 1.0  # of media, before its cost in this process's own time says anything
 _SOON_S = 0.02  # turns that end together are told together
@@ -101,6 +103,7 @@ class ClusterGate:
         self._retell: list[tuple[str, Effort]] = []
         self._own = _OwnTime(cpu_s)
         self._is_alone = False
+        self._turned = asyncio.Event()
         self._hurry = asyncio.Event()
 
     async def enter(self, turn_id: str) -> AsyncGenerator[QueueUpdated, None]:
@@ -177,11 +180,11 @@ class ClusterGate:
 
         Raises:
             TurnRefusedError: there is no room.
-            TimeoutError: it says nothing, or has said nothing for longer than it ever would.
+            TimeoutError: it says nothing, or no longer, which a report may have found out.
         """
         patience_s = self._settings.answer_timeout_s
         async with aclosing(Reader(self._stage.enter(turn_id, self._id, 0.0))) as places:
-            while (place := await places.next(patience_s)) is not None:
+            while (place := await self._next(places, patience_s)) is not None:
                 if isinstance(place, Refused):
                     raise TurnRefusedError(
                         place.message,
@@ -191,6 +194,17 @@ class ClusterGate:
                     )
                 yield place
                 patience_s = self._settings.max_wait_s
+
+    async def _next(self, places: Reader[PlaceT], patience_s: float) -> PlaceT | None:
+        """The next place; ``TimeoutError`` as soon as somebody else is to be asked."""
+        taking, turned = places.start(), asyncio.create_task(self._turned.wait())
+        try:
+            await asyncio.wait(
+                {taking, turned}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            turned.cancel()
+        return await places.next(0.0)
 
     async def _report(self) -> None:
         report = self._report_now()
@@ -224,17 +238,23 @@ class ClusterGate:
     def _go_on_alone(self, error: Exception) -> None:
         if not self._is_alone:
             logger.warning("admission does not answer, deciding alone: %s", type(error).__name__)
-        self._is_alone = True
+            self._turn(is_alone=True)
 
     def _come_back(self, news: GateNews) -> None:
         if self._is_alone:
             logger.warning("admission answers again")
-        self._is_alone = False
+            self._turn(is_alone=False)
         admission = self._alone.admission
         admission.n_replicas, admission.share = news.n_replicas, 1 / max(1, news.n_ingresses)
         if not news.knows_costs and (known := admission.efforts(self._now())):
             self._retell = known
             self._hurry.set()
+
+    def _turn(self, *, is_alone: bool) -> None:
+        """From one that decides to the other; whoever waits at the one is woken."""
+        self._is_alone = is_alone
+        self._turned.set()
+        self._turned = asyncio.Event()
 
     def _forget(self, turn_id: str) -> None:
         """It ended, or never began although somebody may have let it in."""

@@ -266,7 +266,10 @@ def test_a_deployment_that_comes_back_is_asked_again_and_knows_all_turns() -> No
     run(scene())
 
 
-def test_who_waits_while_the_deployment_dies_goes_on_waiting_for_as_long_as_before() -> None:
+@pytest.mark.parametrize("mode", ["hangs", "dead"])
+def test_who_waits_while_the_deployment_dies_goes_on_waiting_for_as_long_as_before(
+    mode: str,
+) -> None:
     async def scene() -> None:
         stage = FakeAdmission()
         gate = gate_at(stage)
@@ -275,12 +278,29 @@ def test_who_waits_while_the_deployment_dies_goes_on_waiting_for_as_long_as_befo
             await start(gate, "a")
             waiting = asyncio.create_task(enter(gate, "b"))
             await asyncio.sleep(5.0)
-            stage.strike("dead")
+            stage.strike(mode)
             await asyncio.sleep(9.0)
             assert not waiting.done()
             await asyncio.sleep(1.5)
             with pytest.raises(TurnRefusedError):
                 await waiting
+
+    run(scene())
+
+
+@pytest.mark.parametrize("mode", ["hangs", "dead"])
+def test_who_waits_while_the_deployment_dies_gets_in_when_there_is_room(mode: str) -> None:
+    async def scene() -> None:
+        stage = FakeAdmission()
+        gate = gate_at(stage)
+        machine_of(1.2, gate)
+        async with running(gate):
+            await start(gate, "a")
+            waiting = asyncio.create_task(enter(gate, "b"))
+            await asyncio.sleep(5.0)
+            stage.strike(mode)
+            gate.leave("a")
+            assert (await waiting).took_s < 5.0 + SETTINGS.lease_s
 
     run(scene())
 

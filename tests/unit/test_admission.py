@@ -187,6 +187,14 @@ def test_who_has_waited_as_long_as_anybody_may_is_refused_then() -> None:
     assert waiter.refusal is not None
 
 
+def test_room_that_is_there_goes_to_who_has_waited_too_long_rather_than_to_nobody() -> None:
+    admission = measured(1.0)
+    assert ask(admission, "a", 0.0).is_admitted
+    assert admission.ask("b", "ingress", 0.0, waited_s=14.0).refusal is not None
+    admission.leave("a")
+    assert admission.ask("c", "ingress", 1.0, waited_s=15.0).is_admitted
+
+
 def test_who_comes_back_when_told_stands_before_those_who_came_later() -> None:
     admission = measured(1.0)
     ask(admission, "a", 0.0)
