@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from deployments.errors import StageError, TurnRefusedError
+from deployments.errors import TurnRefusedError
 from deployments.streams import Reader
 from deployments.types import Effort
 from graph.admission import AdmissionSettings
@@ -147,8 +147,11 @@ class ClusterGate:
     async def run(self) -> None:
         """Report until cancelled: often while there are turns, else so that it is not forgotten."""
         while True:
-            await self._report()
-            self._hurry.clear()
+            self._hurry.clear()  # what happens from here on may be too late for this report
+            try:
+                await self._report()
+            except Exception as error:  # whatever it is, without reports nothing can go on
+                self._go_on_alone(error)
             try:
                 async with asyncio.timeout(self._every_s()):
                     await self._hurry.wait()
@@ -167,7 +170,9 @@ class ClusterGate:
                     async for place in places:
                         yield place
                 return
-            except (StageError, TimeoutError) as error:
+            except TurnRefusedError:
+                raise
+            except Exception as error:  # a turn that nobody can decide about is decided here
                 self._go_on_alone(error)
         waited_s = self._now() - began_s
         self._alone.report(self._id, self._turns_now())
@@ -207,6 +212,11 @@ class ClusterGate:
         return await places.next(0.0)
 
     async def _report(self) -> None:
+        """Tell all, and learn what it takes to go on alone.
+
+        Raises:
+            Exception: whatever the stage raised; who left is told again.
+        """
         report = self._report_now()
         for stage, effort in report.efforts:
             self._alone.admission.note(stage, effort, self._now())
@@ -216,10 +226,9 @@ class ClusterGate:
         try:
             async with asyncio.timeout(self._settings.lease_s / 2):  # nobody waits for this
                 news = await self._stage.report(report)
-        except (StageError, TimeoutError) as error:
+        except Exception:
             self._left |= set(report.left)
-            self._go_on_alone(error)
-            return
+            raise
         self._come_back(news)
 
     def _report_now(self) -> GateReport:
@@ -246,8 +255,8 @@ class ClusterGate:
             self._turn(is_alone=False)
         admission = self._alone.admission
         admission.n_replicas, admission.share = news.n_replicas, 1 / max(1, news.n_ingresses)
-        if not news.knows_costs and (known := admission.efforts(self._now())):
-            self._retell = known
+        if not news.knows_costs and admission.capacity(self._now()) is not None:
+            self._retell = admission.efforts(self._now())
             self._hurry.set()
 
     def _turn(self, *, is_alone: bool) -> None:

@@ -25,12 +25,14 @@ class FakeAdmission:
 
     mode: str = "well"
     n_ingresses: int = 1
+    answer_s: float = 0.0  # how long a report takes
     reports: list[GateReport] = field(default_factory=list)
     n_asked: int = 0
 
     def __post_init__(self) -> None:
         self.door = Door(SETTINGS, 20.0, now)
         self._stricken = asyncio.Event()
+        self.is_told = asyncio.Event()
 
     def strike(self, mode: str) -> None:
         self.mode = mode
@@ -46,6 +48,8 @@ class FakeAdmission:
             await asyncio.Event().wait()
         if self.mode == "dead":
             raise EngineRuntimeError("a replica was lost", stage="admission", retryable=True)
+        if self.mode == "raises":
+            raise RuntimeError("nobody has thought of this")
 
     async def enter(
         self, turn_id: str, ingress_id: str, waited_s: float
@@ -80,6 +84,8 @@ class FakeAdmission:
     async def report(self, report: GateReport) -> GateNews:
         await self._fail()
         self.reports.append(report)
+        self.is_told.set()
+        await asyncio.sleep(self.answer_s)
         for stage, effort in report.efforts:
             self.door.admission.note(stage, effort, now())
         self.door.report(report.ingress_id, report.turns, report.left)
@@ -145,6 +151,22 @@ def test_a_turn_gets_in_at_once_and_is_reported_until_it_leaves() -> None:
             await asyncio.sleep(0.1)
             assert (stage.reports[-1].turns, stage.reports[-1].left) == ({}, ("a",))
             assert stage.door.admission.n_running == 0
+
+    run(scene())
+
+
+def test_what_happens_while_a_report_is_under_way_is_told_right_after_it() -> None:
+    async def scene() -> None:
+        stage = FakeAdmission(answer_s=0.1)
+        gate = gate_at(stage)
+        async with running(gate):
+            await start(gate, "a")
+            stage.is_told.clear()
+            await stage.is_told.wait()
+            gate.leave("a")
+            n_before = len(stage.reports)
+            await asyncio.sleep(stage.answer_s + 0.05)
+            assert [set(report.left) for report in stage.reports[n_before:]] == [{"a"}]
 
     run(scene())
 
@@ -222,7 +244,7 @@ def test_a_refusal_says_how_long_until_there_is_room() -> None:
     run(scene())
 
 
-@pytest.mark.parametrize("mode", ["hangs", "dead"])
+@pytest.mark.parametrize("mode", ["hangs", "dead", "raises"])
 def test_a_gate_whose_deployment_is_gone_decides_alone_and_at_once_from_then_on(mode: str) -> None:
     async def scene() -> None:
         stage = FakeAdmission()
@@ -264,6 +286,27 @@ def test_a_deployment_that_comes_back_is_asked_again_and_knows_all_turns() -> No
             assert stage.n_asked == n_asked + 1
 
     run(scene())
+
+
+def test_an_error_that_nobody_foresaw_is_logged_once_and_ends_no_reports(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        stage = FakeAdmission()
+        gate = gate_at(stage)
+        async with running(gate):
+            await start(gate, "a")
+            stage.strike("raises")
+            await asyncio.sleep(3.0)
+            stage.come_back_empty()
+            await asyncio.sleep(0.6)
+            assert stage.door.admission.n_running == 1
+
+    run(scene())
+    assert [record.getMessage() for record in caplog.records] == [
+        "admission does not answer, deciding alone: RuntimeError",
+        "admission answers again",
+    ]
 
 
 @pytest.mark.parametrize("mode", ["hangs", "dead"])
