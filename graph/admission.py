@@ -64,6 +64,7 @@ class Waiter:
     ingress_id: str
     asked_at_s: float
     entered_at_s: float
+    was_promised: bool = False
     is_admitted: bool = False
     refusal: TurnRefusedError | None = None
 
@@ -227,10 +228,11 @@ class SpeechAdmission:
             return
         kept = min(due, key=lambda one: one.due_s)
         self._line[self._line.index(kept)] = waiter
+        waiter.was_promised = True
         self._returning += _RETURN_SHARE * (1.0 - self._returning)
 
     def _may_wait(self, waiter: Waiter, now_s: float) -> bool:
-        if self.n_waiting > self.settings.max_queue:
+        if self.n_waiting > self.settings.max_queue and not waiter.was_promised:
             return False
         wait_s = now_s - waiter.asked_at_s + self.place(waiter, now_s).predicted_wait_s
         return wait_s <= self.settings.max_wait_s

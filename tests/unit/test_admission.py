@@ -219,6 +219,25 @@ def test_who_comes_back_when_told_stands_before_those_who_came_later() -> None:
     assert back.is_admitted
 
 
+def test_a_promise_holds_when_the_queue_is_full() -> None:
+    admission = measured(1.0, SETTINGS.model_copy(update={"max_queue": 1, "max_wait_s": 30.0}))
+    first = [ask(admission, name, 0.0) for name in "ab"][-1]
+    refusal = ask(admission, "c", 0.0).refusal
+    assert refusal is not None
+    due_s = refusal.predicted_wait_s
+    for now_s in (2.0, 4.0, 6.0, 8.0, 10.0):
+        admission.report("ingress", untouched("a"), now_s)
+    admission.leave("a")
+    admission.review(10.0)
+    assert first.is_admitted
+    came_since = ask(admission, "d", 11.0)
+    for now_s in (12.0, 14.0, 16.0, 18.0, 20.0, due_s):
+        admission.report("ingress", untouched("b"), now_s)
+    back = ask(admission, "c2", due_s)
+    assert [w.is_waiting for w in (came_since, back)] == [True, True]
+    assert admission.place(back, due_s).position == 1
+
+
 @pytest.mark.parametrize(("late_s", "is_free"), [(-1.0, False), (1.6, True)])
 def test_who_does_not_come_back_loses_the_place(late_s: float, is_free: bool) -> None:
     admission = measured(1.0, SETTINGS.model_copy(update={"max_queue": 0}))
