@@ -40,8 +40,8 @@ class AdmissionSettings(Settings):
     max_queue: int = Field(default=16, ge=0)
     max_wait_s: float = Field(default=15.0, ge=0)
     max_promises: int = Field(default=128, ge=0)
-    promise_early_s: float = Field(default=0.25, ge=0)  # a promise is kept for who comes so early
-    promise_late_s: float = Field(default=1.5, ge=0)  # or so late
+    # A promise is kept for who comes so late. Nobody honest is early: waits are rounded up.
+    promise_late_s: float = Field(default=1.5, ge=0)
     lease_s: float = Field(default=2.5, gt=0)
     settle_s: float = Field(default=0.75, ge=0)  # after a start, until all have reported
     report_every_s: float = Field(default=0.25, gt=0)
@@ -218,11 +218,7 @@ class SpeechAdmission:
     def _stand_in_line(self, waiter: Waiter, now_s: float) -> None:
         """At the end; in the place that was promised, if somebody is expected back about now."""
         self._forecast = None
-        due = [
-            one
-            for one in self._line
-            if isinstance(one, _Promise) and one.due_s - self.settings.promise_early_s <= now_s
-        ]
+        due = [one for one in self._line if isinstance(one, _Promise) and one.due_s <= now_s]
         if not due:
             self._line.append(waiter)
             return
