@@ -135,7 +135,9 @@ def _name(entry: Path) -> str:
         return "?"
     first, _, rest = words.strip().partition(" ")
     program = Path(first).name
-    if first.startswith("ray::") or not program.startswith("python"):
-        return first if first.startswith("ray::") else program or "?"
+    if first.startswith("ray::"):
+        return first.partition(".")[0]  # what follows is the method it is in just now
+    if not program.startswith("python"):
+        return program or "?"
     script = next((w for w in rest.split() if w.endswith(".py") or w.startswith("graph.")), "")
     return Path(script).name or program

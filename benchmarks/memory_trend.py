@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,8 @@ class Memory:
 
     ``lasting``: the trend of each process that was in all of them, the worst first. ``total``: of
     the sum over whatever was there, so that what moves from one process to another, or to a new
-    one, is not lost. ``passing``: those that came or went. All is empty where there was too little.
+    one, is not lost. ``passing``: those that came or went, but for what was met in one sample only
+    (a synthesiser's fork lives as long as its sentence). All is empty where there was too little.
     """
 
     lasting: tuple[Trend, ...] = ()
@@ -86,11 +88,12 @@ class Memory:
             return cls()
         at_s, names = [at for at, _ in kept], [set(sizes) for _, sizes in kept]
         lasting = set.intersection(*names)
+        n_met = Counter(name for met in names for name in met)
         found = [Trend.of(name, at_s, [sizes[name] for _, sizes in kept]) for name in lasting]
         return cls(
             tuple(sorted(found, key=lambda t: (-t.beyond_noise_mb, -t.growth_mb, t.process))),
             Trend.of(_ALL, at_s, [sum(sizes.values()) for _, sizes in kept]),
-            tuple(sorted(set.union(*names) - lasting)),
+            tuple(sorted(name for name, n in n_met.items() if n > 1 and name not in lasting)),
         )
 
     def json(self) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def proc(tmp_path: Path) -> Path:
         (10, 1, 100, "python\0-m\0graph.launch\0"),
         (11, 10, 20, "/x/raylet\0--with=setup.py\0"),
         (12, 10, 3, "python3.11\0-u\0/x/dashboard.py\0"),
-        (13, 11, 4000, "ray::Replica:asr\0"),
+        (13, 11, 4000, "ray::Replica:asr.transcribe\0"),
         (99, 1, 7777, "python\0other.py\0"),
     ):
         entry = tmp_path / str(pid)

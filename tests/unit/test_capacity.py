@@ -118,6 +118,7 @@ def test_the_worst_process_comes_first_and_those_that_pass_are_in_the_sum() -> N
     ]
     for i in range(20, 40):  # it comes with the second half, and grows as well
         samples[i][1]["new 3"] = 2_000_000 * (i - 20)
+    samples[15][1]["fork 5"] = 1  # as long as a sentence
     samples[2][1]["early 4"] = 1  # before caches were full
     found = Memory.of(samples, 0.25)
     assert [trend.process for trend in found.lasting] == ["grows 2", "still 1"]
