@@ -9,8 +9,9 @@ who stands there does, or else those who return would find it taken and the figu
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deployments.config import Settings
 from deployments.errors import TurnRefusedError
@@ -51,6 +52,12 @@ class AdmissionSettings(Settings):
     replica_memory_s: float = Field(default=60.0, gt=0)
     count_replicas_every_s: float = Field(default=1.5, gt=0)
 
+    @model_validator(mode="after")
+    def _check_lease(self) -> Self:
+        if self.lease_s <= self.idle_report_every_s + self.answer_timeout_s:
+            raise ValueError("lease_s must be more than idle_report_every_s + answer_timeout_s")
+        return self
+
 
 _FORECAST_LASTS_S = 0.25
 _RETURN_SHARE = 0.1  # of the newest promise in the moving share of those who came back
@@ -58,7 +65,7 @@ _RETURN_SHARE = 0.1  # of the newest promise in the moving share of those who ca
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """One who asked: admitted, refused, or neither yet."""
+    """One who asked: admitted, refused or given up, or none of it yet."""
 
     turn_id: str
     ingress_id: str
@@ -67,10 +74,11 @@ class Waiter:
     was_promised: bool = False
     is_admitted: bool = False
     refusal: TurnRefusedError | None = None
+    is_forsaken: bool = False  # its ingress is not heard of
 
     @property
     def is_waiting(self) -> bool:
-        return not self.is_admitted and self.refusal is None
+        return not self.is_admitted and self.refusal is None and not self.is_forsaken
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -256,7 +264,7 @@ class SpeechAdmission:
                 self._forget_broken(one, now_s)
             elif not self._running.is_heard(one.ingress_id, one.entered_at_s, now_s):
                 self.withdraw(one)
-                one.refusal = TurnRefusedError("whoever asked fell silent", predicted_wait_s=1.0)
+                one.is_forsaken = True
 
     def _forget_broken(self, promise: _Promise, now_s: float) -> None:
         if now_s > promise.due_s + self.settings.promise_late_s:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Protocol, TypeVar
 
 from deployments.errors import TurnRefusedError
@@ -94,8 +95,9 @@ class ClusterGate:
         cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
         self._stage, self._settings, self._id, self._now = stage, settings, ingress_id, now
-        # What this process knows of its own turns needs no time to settle.
-        self._alone = Door(settings.model_copy(update={"settle_s": 0.0}), look_ahead_s, now)
+        # What this process knows of its own turns needs no time to settle and never lapses.
+        own = settings.model_copy(update={"settle_s": 0.0, "lease_s": inf})
+        self._alone = Door(own, look_ahead_s, now)
         self._turns: dict[str, _Turn] = {}
         self._n_entering = 0
         self._left: set[str] = set()
@@ -111,6 +113,7 @@ class ClusterGate:
         began_s = self._now()
         is_in = False
         self._n_entering += 1
+        self._hurry.set()  # who waits is kept for as long as its process is heard of
         try:
             async with aclosing(self._place(turn_id, began_s)) as places:
                 async for place in places:

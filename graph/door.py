@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from math import inf
 
+from deployments.errors import StageTimeoutError
 from graph.admission import AdmissionSettings, SpeechAdmission, Waiter
 from graph.events import Progress, QueueUpdated
 from graph.timing import Now
@@ -31,6 +32,7 @@ class Door:
 
         Raises:
             TurnRefusedError: now or at the end of its patience.
+            StageTimeoutError: its ingress is silent; if that is alive, it has to decide alone.
         """
         waiter = self.admission.ask(turn_id, ingress_id, self._now(), waited_s)
         try:
@@ -47,6 +49,9 @@ class Door:
             self.admission.withdraw(waiter)
         if waiter.refusal is not None:
             raise waiter.refusal
+        if waiter.is_forsaken:
+            text = f"nothing was heard of the ingress {ingress_id}"
+            raise StageTimeoutError(text, stage="admission", turn_id=turn_id)
 
     def report(
         self,

@@ -348,6 +348,37 @@ def test_who_waits_while_the_deployment_dies_gets_in_when_there_is_room(mode: st
     run(scene())
 
 
+def test_a_process_is_heard_of_as_soon_as_somebody_waits_in_it() -> None:
+    async def scene() -> None:
+        stage = FakeAdmission()
+        first, second = gate_at(stage, "i1"), gate_at(stage, "i2")
+        machine_of(1.2, first)
+        async with running(first, second):
+            await start(first, "a")
+            await asyncio.sleep(1.0)
+            stage.reports.clear()
+            waiting = asyncio.create_task(enter(second, "b"))
+            await asyncio.sleep(0.05)
+            assert [report.ingress_id for report in stage.reports] == ["i2"]
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    run(scene())
+
+
+def test_who_waits_in_a_process_that_cannot_be_heard_is_decided_about_there() -> None:
+    async def scene() -> None:
+        stage = FakeAdmission()
+        heard, unheard = gate_at(stage, "i1"), gate_at(stage, "i2")  # nobody runs the second
+        machine_of(1.2, heard)
+        async with running(heard):
+            await start(heard, "a")
+            got = await enter(unheard, "b")
+            assert got.took_s == pytest.approx(SETTINGS.lease_s, abs=0.2)
+
+    run(scene())
+
+
 def test_two_processes_share_one_limit_and_alone_each_has_half() -> None:
     async def scene() -> None:
         stage = FakeAdmission(n_ingresses=2)

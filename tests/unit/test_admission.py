@@ -1,6 +1,7 @@
 """The rules of admission, with time given by hand: fits, queue, leases, promises, a fresh start."""
 
 import pytest
+from pydantic import ValidationError
 
 from deployments.types import Effort
 from graph.admission import AdmissionSettings, SpeechAdmission, Waiter
@@ -315,3 +316,8 @@ def test_turns_that_their_viewers_hold_up_say_nothing_of_the_machine(
     for tenth in range(100):
         admission.report("ingress", {"a": waiting, "b": waiting, "c": waiting}, tenth / 10)
     assert admission.capacity(10.0) == pytest.approx(expected)
+
+
+def test_a_lease_that_an_idle_ingress_would_outlive_is_no_setting() -> None:
+    with pytest.raises(ValidationError, match="lease_s must be more than"):
+        AdmissionSettings(lease_s=2.0)
