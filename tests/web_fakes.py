@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from deployments.errors import TurnRefusedError
+from deployments.errors import AvatarError
 from deployments.types import (
     AsrCapabilities,
     AudioChunk,
@@ -247,7 +247,7 @@ def clip(
 class ScriptedGate:
     """Lets everybody in, until it is shut: then whoever enters meets what the test tells."""
 
-    script: asyncio.Queue[QueueUpdated | TurnRefusedError | None] | None = None
+    script: asyncio.Queue[QueueUpdated | AvatarError | None] | None = None
     is_awaited: asyncio.Event = field(default_factory=asyncio.Event)  # somebody met all of it
     waiting: list[str] = field(default_factory=list)  # turn ids, as are all of these
     inside: list[str] = field(default_factory=list)
@@ -255,14 +255,14 @@ class ScriptedGate:
     is_left: asyncio.Event = field(default_factory=asyncio.Event)  # somebody left or ended
     progress: list[tuple[str, Progress]] = field(default_factory=list)
 
-    def shut(self, *told: QueueUpdated | TurnRefusedError | None) -> None:
+    def shut(self, *told: QueueUpdated | AvatarError | None) -> None:
         """From now on, ``told`` awaits whoever enters."""
         self.script = asyncio.Queue()
         for item in told:
             self.tell(item)
 
-    def tell(self, item: QueueUpdated | TurnRefusedError | None) -> None:
-        """A place in the queue, a refusal, or ``None``: come in."""
+    def tell(self, item: QueueUpdated | AvatarError | None) -> None:
+        """A place in the queue, a refusal or another error, or ``None``: come in."""
         assert self.script is not None
         self.script.put_nowait(item)
 
@@ -270,14 +270,14 @@ class ScriptedGate:
         self.waiting.append(turn_id)
         try:
             while (told := await self._next()) is not None:
-                if isinstance(told, TurnRefusedError):
+                if isinstance(told, AvatarError):
                     raise told
                 yield told
             self.inside.append(turn_id)
         finally:
             self.waiting.remove(turn_id)
 
-    async def _next(self) -> QueueUpdated | TurnRefusedError | None:
+    async def _next(self) -> QueueUpdated | AvatarError | None:
         if self.script is None:
             return None
         if self.script.empty():

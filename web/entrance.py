@@ -30,5 +30,8 @@ async def entrance(turn_id: str, services: Services) -> AsyncGenerator[QueueUpda
     except TurnRefusedError:
         decision = "expired" if has_waited else "refused"
         raise
+    except Exception:
+        decision = "failed"
+        raise
     finally:
         services.on_admission(decision, wait_ms)

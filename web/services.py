@@ -18,9 +18,9 @@ from web.settings import IngressSettings
 from web.store import Store
 from web.uploads import UploadMemory
 
-Admission = Literal["admitted", "queued", "refused", "expired", "left"]
+Admission = Literal["admitted", "queued", "refused", "expired", "left", "failed"]
 """What came of wanting to start: let in at once, let in after waiting, refused at once, refused
-after waiting, gone before it was decided."""
+after waiting, gone before it was decided, or not decided because of an error."""
 
 
 def _ignore_outcome(outcome: str, timings: Timings | None) -> None:

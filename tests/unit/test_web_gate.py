@@ -248,6 +248,19 @@ async def test_a_single_stage_without_a_face_passes_no_gate(
     assert (world.admissions, world.gate.left) == ([], [])
 
 
+async def test_a_gate_that_fails_is_counted_as_a_failure_and_not_as_somebody_who_left(
+    world: World,
+) -> None:
+    world.gate.shut(EngineRuntimeError("lost", stage="admission"))
+
+    answer = await ask(world, text="hello", language="en")
+
+    assert answer.status_code >= 500
+    assert world.admissions == [("failed", None)]
+    assert world.outcomes == ["engine_failed"]
+    assert (world.gate.waiting, world.gate.inside) == ([], [])
+
+
 # Left, and ended
 
 
