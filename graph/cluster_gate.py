@@ -81,6 +81,10 @@ class _Turn:
         return replace(self.progress, ahead_s=self.progress.ahead_s - (now_s - self.told_at_s))
 
 
+class _AnswersAgain(Exception):
+    """The deployment does; whoever waits here goes back there."""
+
+
 class ClusterGate:
     """A ``graph.gate.Gate``; ``run`` reports in the background for as long as it is awaited."""
 
@@ -167,23 +171,42 @@ class ClusterGate:
         return self._settings.report_every_s if is_busy else self._settings.idle_report_every_s
 
     async def _place(self, turn_id: str, began_s: float) -> AsyncGenerator[QueueUpdated, None]:
-        if not self._is_alone:
+        """Its places, whoever decides; that may change while it waits."""
+        while True:
             try:
-                async with aclosing(self._asked(turn_id)) as places:
+                decide = self._decided_here if self._is_alone else self._asked
+                async with aclosing(decide(turn_id, self._now() - began_s)) as places:
                     async for place in places:
                         yield place
                 return
             except TurnRefusedError:
                 raise
+            except _AnswersAgain:
+                continue
             except Exception as error:  # a turn that nobody can decide about is decided here
                 self._go_on_alone(error)
-        waited_s = self._now() - began_s
+
+    async def _decided_here(
+        self, turn_id: str, waited_s: float
+    ) -> AsyncGenerator[QueueUpdated, None]:
+        """Its place, as this process says.
+
+        Raises:
+            TurnRefusedError: there is no room.
+            _AnswersAgain: the deployment does, before it was decided.
+        """
         self._alone.report(self._id, self._turns_now())
-        async with aclosing(self._alone.enter(turn_id, self._id, waited_s)) as places:
-            async for place in places:
+        async with aclosing(Reader(self._alone.enter(turn_id, self._id, waited_s))) as places:
+            while (place := await self._here(places)) is not None:
                 yield place
 
-    async def _asked(self, turn_id: str) -> AsyncGenerator[QueueUpdated, None]:
+    async def _here(self, places: Reader[PlaceT]) -> PlaceT | None:
+        try:
+            return await self._next(places, None)
+        except TimeoutError:
+            raise _AnswersAgain from None
+
+    async def _asked(self, turn_id: str, waited_s: float) -> AsyncGenerator[QueueUpdated, None]:
         """Its place, as the deployment says.
 
         Raises:
@@ -191,7 +214,7 @@ class ClusterGate:
             TimeoutError: it says nothing, or no longer, which a report may have found out.
         """
         patience_s = self._settings.answer_timeout_s
-        async with aclosing(Reader(self._stage.enter(turn_id, self._id, 0.0))) as places:
+        async with aclosing(Reader(self._stage.enter(turn_id, self._id, waited_s))) as places:
             while (place := await self._next(places, patience_s)) is not None:
                 if isinstance(place, Refused):
                     raise TurnRefusedError(
@@ -203,7 +226,7 @@ class ClusterGate:
                 yield place
                 patience_s = self._settings.max_wait_s
 
-    async def _next(self, places: Reader[PlaceT], patience_s: float) -> PlaceT | None:
+    async def _next(self, places: Reader[PlaceT], patience_s: float | None) -> PlaceT | None:
         """The next place; ``TimeoutError`` as soon as somebody else is to be asked."""
         taking, turned = places.start(), asyncio.create_task(self._turned.wait())
         try:
