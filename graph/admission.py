@@ -157,9 +157,9 @@ class SpeechAdmission:
             self._line.remove(waiter)
             self._forecast = None
 
-    def leave(self, turn_id: str) -> None:
-        """The turn ended; harmless when it never ran."""
-        if self._running.leave(turn_id):
+    def leave(self, turn_id: str, last: Progress | None = None) -> None:
+        """The turn ended, and so far it had come; harmless when it never ran."""
+        if self._running.leave(turn_id, last):
             self._forecast = None
 
     def place(self, waiter: Waiter, now_s: float) -> QueueUpdated:

@@ -26,17 +26,19 @@ logger = logging.getLogger("avatar.admission")
 PlaceT = TypeVar("PlaceT")
 
 _MIN_SENT_S = 1.0  # of media, before its cost in this process's own time says anything
+_MAX_LEFT = 256  # turns that ended and could not be told; in the end silence says so, too
 _SOON_S = 0.02  # turns that end together are told together
 
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
     """What an ingress process tells: all its turns (``ahead_s`` as of now; ``None`` before the
-    first was sent), those that ended, and what outputs took since the last report, by stage."""
+    first was sent), those that ended (how far each came), and what outputs took since the last
+    report, by stage."""
 
     ingress_id: str
     turns: Mapping[str, Progress | None] = field(default_factory=dict)
-    left: tuple[str, ...] = ()
+    left: Mapping[str, Progress | None] = field(default_factory=dict)
     efforts: tuple[tuple[str, Effort], ...] = ()
 
 
@@ -104,7 +106,7 @@ class ClusterGate:
         self._alone = Door(own, look_ahead_s, now)
         self._turns: dict[str, _Turn] = {}
         self._n_entering = 0
-        self._left: set[str] = set()
+        self._left: dict[str, Progress | None] = {}
         self._efforts: dict[tuple[str, str], Effort] = {}
         self._retell: list[tuple[str, Effort]] = []
         self._own = _OwnTime(cpu_s)
@@ -139,8 +141,8 @@ class ClusterGate:
 
     def leave(self, turn_id: str) -> None:
         """See ``Gate.leave``."""
-        if self._turns.pop(turn_id, None) is not None:
-            self._forget(turn_id)
+        if (turn := self._turns.pop(turn_id, None)) is not None:
+            self._forget(turn_id, turn.progress)
 
     def note(self, stage: str, effort: Effort) -> None:
         """What an output took; told with the next report."""
@@ -253,7 +255,8 @@ class ClusterGate:
             async with asyncio.timeout(self._settings.lease_s / 2):  # nobody waits for this
                 news = await self._stage.report(report)
         except Exception:
-            self._left |= set(report.left)
+            told_again = [*report.left.items(), *self._left.items()]
+            self._left = dict(told_again[-_MAX_LEFT:])
             raise
         self._come_back(news)
 
@@ -262,8 +265,8 @@ class ClusterGate:
             self.note("ingress", own)
         turns = self._turns_now()
         efforts = tuple((stage, effort) for (stage, _), effort in self._efforts.items())
-        left = tuple(self._left - turns.keys())
-        self._efforts, self._left = {}, set()
+        left = {turn_id: last for turn_id, last in self._left.items() if turn_id not in turns}
+        self._efforts, self._left = {}, {}
         return GateReport(self._id, turns, left, efforts)
 
     def _turns_now(self) -> dict[str, Progress | None]:
@@ -291,10 +294,10 @@ class ClusterGate:
         self._turned.set()
         self._turned = asyncio.Event()
 
-    def _forget(self, turn_id: str) -> None:
+    def _forget(self, turn_id: str, last: Progress | None = None) -> None:
         """It ended, or never began although somebody may have let it in."""
-        self._left.add(turn_id)
-        self._alone.leave(turn_id)
+        self._left[turn_id] = last
+        self._alone.leave(turn_id, last)
         self._hurry.set()
 
 

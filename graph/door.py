@@ -7,6 +7,7 @@ the time in which that one does not answer.
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from math import inf
+from types import MappingProxyType
 
 from deployments.errors import StageTimeoutError
 from graph.admission import AdmissionSettings, SpeechAdmission, Waiter
@@ -57,17 +58,17 @@ class Door:
         self,
         ingress_id: str,
         turns: Mapping[str, Progress | None],
-        left: tuple[str, ...] = (),
+        left: Mapping[str, Progress | None] = MappingProxyType({}),
     ) -> None:
-        """How the turns of one ingress process come on, and which have ended."""
+        """How the turns of one ingress process come on, and how far those came that ended."""
+        for turn_id, last in left.items():
+            self.admission.leave(turn_id, last)
         self.admission.report(ingress_id, turns, self._now())
-        for turn_id in left:
-            self.admission.leave(turn_id)
         self._wake()
 
-    def leave(self, turn_id: str) -> None:
-        """The turn ended; harmless when it never ran."""
-        self.admission.leave(turn_id)
+    def leave(self, turn_id: str, last: Progress | None = None) -> None:
+        """The turn ended, and so far it had come; harmless when it never ran."""
+        self.admission.leave(turn_id, last)
         self._wake()
 
     async def _look(self, waiter: Waiter) -> None:

@@ -14,6 +14,7 @@ _MIN_LEFT_S = 1.0  # of a reply that is still being spoken, however long it is a
 _MAX_LATE_S = 1.0  # more lateness than that says no more about what the machine has to do
 _A_PACKET_S = 0.2  # less than one packet of words is no work for the face
 _PAUSING_S = 1.0  # so near its look-ahead, a turn may be waiting for its viewer
+_REMEMBERED_S = 60.0  # that a process was there, beyond its lease
 _ON_ITS_WAY_S = 1.0  # how long a report may take that was sent before its turn was let in
 
 
@@ -78,12 +79,12 @@ class Running:
         """The turn starts; until its first report all of its work is to come."""
         self._turns[turn_id] = _Turn(ingress_id, now_s)
 
-    def leave(self, turn_id: str) -> bool:
-        """The turn ended. Whether it was known."""
+    def leave(self, turn_id: str, last: Progress | None = None) -> bool:
+        """The turn ended; how it came on since the last report, if it was told. Whether it was
+        known."""
         turn = self._turns.pop(turn_id, None)
-        if turn is not None and turn.progress is not None and turn.progress.is_all_spoken:
-            # Its last packets went out after its last report.
-            self.sent_s += max(0.0, turn.progress.spoken_s - turn.progress.sent_s)
+        if turn is not None and last is not None:
+            self._count(turn, last)
         return turn is not None
 
     def report(self, ingress_id: str, turns: Mapping[str, Progress | None], now_s: float) -> None:
@@ -100,7 +101,10 @@ class Running:
                 del self._turns[turn_id]
 
     def expire(self, now_s: float) -> bool:
-        """Drop the turns of processes that fell silent. Whether there were any."""
+        """Drop the turns of processes that fell silent, and the names of those that are long gone.
+        Whether there were any turns."""
+        kept_s = self._lease_s + _REMEMBERED_S
+        self._heard_at_s = {i: at for i, at in self._heard_at_s.items() if now_s - at <= kept_s}
         lost = [
             turn_id
             for turn_id, turn in self._turns.items()
@@ -142,9 +146,13 @@ class Running:
 
     def _told(self, turn: _Turn, progress: Progress | None, now_s: float) -> None:
         if progress is not None:
-            before_s = 0.0 if turn.progress is None else turn.progress.sent_s
-            self.sent_s += max(0.0, progress.sent_s - before_s)
-            if progress.is_all_spoken and not turn.is_counted:
-                turn.is_counted = True
-                self.lengths.add(progress.spoken_s)
+            self._count(turn, progress)
         turn.progress, turn.told_at_s = progress, now_s
+
+    def _count(self, turn: _Turn, progress: Progress) -> None:
+        """What was sent since then, and the reply's length once it is known."""
+        before_s = 0.0 if turn.progress is None else turn.progress.sent_s
+        self.sent_s += max(0.0, progress.sent_s - before_s)
+        if progress.is_all_spoken and not turn.is_counted:
+            turn.is_counted = True
+            self.lengths.add(progress.spoken_s)

@@ -184,7 +184,7 @@ class World:
         if reply.sent_s >= reply.length_s - PACKET_S / 2:
             del self.replies[reply.turn_id]
             self.done.append(reply)
-            self.admission.leave(reply.turn_id)
+            self.admission.leave(reply.turn_id, reply.progress(self.now_s))
             reply.on_heard(max(0.0, reply.ahead_s(self.now_s)))
             self._look()
         self._free(reply)

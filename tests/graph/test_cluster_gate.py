@@ -149,7 +149,10 @@ def test_a_turn_gets_in_at_once_and_is_reported_until_it_leaves() -> None:
             assert told.ahead_s < 1.0  # of now, not of when it was sent
             gate.leave("a")
             await asyncio.sleep(0.1)
-            assert (stage.reports[-1].turns, stage.reports[-1].left) == ({}, ("a",))
+            assert (stage.reports[-1].turns, stage.reports[-1].left) == (
+                {},
+                {"a": Progress(2.0, 1.0, 1.0, False)},
+            )
             assert stage.door.admission.n_running == 0
 
     run(scene())
@@ -502,5 +505,25 @@ def test_a_turn_that_is_late_for_a_reason_of_its_own_keeps_nobody_else_out() -> 
             gate.progressed("late", Progress(6.0, 3.0, -0.5, False))
             await asyncio.sleep(5.0)
             await start(gate, "a")
+
+    run(scene())
+
+
+def test_those_who_left_while_nobody_answers_are_remembered_up_to_a_number() -> None:
+    async def scene() -> None:
+        stage = FakeAdmission(mode="dead")
+        gate = gate_at(stage)
+        async with running(gate):
+            await asyncio.sleep(0.1)
+            for i in range(1000):
+                turn_id = f"t{i}"
+                await start(gate, turn_id)
+                gate.leave(turn_id)
+                await asyncio.sleep(0.05)
+            stage.come_back_empty()
+            await asyncio.sleep(0.6)
+            told = {turn_id for report in stage.reports for turn_id in report.left}
+            assert "t999" in told
+            assert len(told) < 300
 
     run(scene())

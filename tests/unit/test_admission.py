@@ -8,7 +8,7 @@ from graph.admission import AdmissionSettings, SpeechAdmission, Waiter
 from graph.costs import CostBook
 from graph.events import Progress, QueueUpdated
 from graph.fluid import Machine, Place, Work, fits, pour, waits
-from graph.running import ReplyLengths
+from graph.running import ReplyLengths, Running
 
 SETTINGS = AdmissionSettings(
     target_utilisation=1.0,
@@ -321,3 +321,26 @@ def test_turns_that_their_viewers_hold_up_say_nothing_of_the_machine(
 def test_a_lease_that_an_idle_ingress_would_outlive_is_no_setting() -> None:
     with pytest.raises(ValidationError, match="lease_s must be more than"):
         AdmissionSettings(lease_s=2.0)
+
+
+def test_only_what_was_sent_counts_as_delivered_when_a_viewer_leaves() -> None:
+    running = Running(expected_reply_s=10.0, lease_s=2.5)
+    running.admit("a", "i", 0.0)
+    running.report("i", {"a": Progress(8.0, 2.0, 1.0, True)}, 1.0)
+    running.leave("a", Progress(8.0, 2.4, 1.0, True))
+    assert running.sent_s == pytest.approx(2.4)
+
+
+def test_a_reply_that_ends_between_two_reports_counts_all_the_same() -> None:
+    running = Running(expected_reply_s=10.0, lease_s=2.5)
+    running.admit("a", "i", 0.0)
+    running.leave("a", Progress(3.0, 3.0, 2.0, True))
+    assert (running.sent_s, running.lengths.mean_s) == (3.0, 3.0)
+
+
+def test_processes_that_are_long_gone_are_forgotten() -> None:
+    running = Running(expected_reply_s=10.0, lease_s=2.5)
+    for n in range(100):
+        running.report(f"i{n}", {}, float(n))
+        running.expire(float(n))
+    assert running.n_ingresses(100.0, memory_s=1000.0) < 70
