@@ -95,16 +95,13 @@ def test_predicted_waits_are_near_the_real_ones_and_nobody_is_late(loop: str) ->
     assert len(got.refused) > 150
     assert median(told.error for told in got.refused) <= 0.3
     assert got.n_fragments > 15_000
-
-
-def test_waits_in_the_queue_are_predicted_as_well_as_those_outside() -> None:
-    got = at_twice_the_capacity("open", *(World(seed=seed) for seed in (1, 2, 3)))
-    assert median(told.error for told in got.queued) <= 0.3
+    if loop == "open":  # in the other few are left in the queue for long
+        assert median(told.error for told in got.queued) <= 0.3
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
 def test_a_machine_twice_as_fast_is_driven_as_near_to_its_limit(loop: str) -> None:
-    at_twice_the_capacity(loop, World(cost=0.125), World(cost=0.125, seed=2)).check()
+    at_twice_the_capacity(loop, World(cost=0.125)).check()
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
