@@ -60,6 +60,7 @@ class AdmissionSettings(Settings):
 
 
 _FORECAST_LASTS_S = 0.25
+_LONG_LINE = 24  # from so many on, those who come in a rush are put after the last
 _RETURN_SHARE = 0.1  # of the newest promise in the moving share of those who came back
 
 
@@ -225,11 +226,12 @@ class SpeechAdmission:
 
     def _stand_in_line(self, waiter: Waiter, now_s: float) -> None:
         """At the end; in the place that was promised, if somebody is expected back about now."""
-        self._forecast = None
         due = [one for one in self._line if isinstance(one, _Promise) and one.due_s <= now_s]
         if not due:
+            self._extend_forecast(now_s)
             self._line.append(waiter)
             return
+        self._forecast = None
         kept = min(due, key=lambda one: one.due_s)
         self._line[self._line.index(kept)] = waiter
         waiter.was_promised = True
@@ -254,7 +256,9 @@ class SpeechAdmission:
         n_promises = len(self._line) - self.n_waiting
         kept = wait_s < HORIZON_S and n_promises < self.settings.max_promises
         self._line[index : index + 1] = [_Promise(now_s + wait_s)] if kept else []
-        self._forecast = None
+        if not kept:
+            is_last = index == len(self._line)
+            self._forecast = self._forecast[:-1] if self._forecast and is_last else None
 
     def _drop_gone(self, now_s: float) -> None:
         if self._running.expire(now_s):
@@ -278,8 +282,7 @@ class SpeechAdmission:
 
     def _waits(self, now_s: float) -> list[float]:
         """Predicted for each in line; the same for a moment, since many ask at once."""
-        is_old = now_s - self._forecast_at_s > _FORECAST_LASTS_S
-        if self._forecast is None or is_old:
+        if self._forecast is None or self._is_forecast_old(now_s):
             begin_s = max(0.0, self._settled_at_s - now_s)
             line = [Place(self._due_in_s(one, now_s), self._left_s(one)) for one in self._line]
             found = waits(self._running.works(now_s), line, self._machine(now_s))
@@ -287,6 +290,20 @@ class SpeechAdmission:
             self._forecast_at_s = now_s
         passed_s = now_s - self._forecast_at_s
         return [max(0.0, wait_s - passed_s) for wait_s in self._forecast]
+
+    def _is_forecast_old(self, now_s: float) -> bool:
+        return now_s - self._forecast_at_s > _FORECAST_LASTS_S
+
+    def _extend_forecast(self, now_s: float) -> None:
+        """One more at the end of a long line: a full machine has room for that one after the last
+        by as much as it takes to make what the last needs. A whole forecast costs milliseconds
+        then, too many for each of those who are refused in a rush."""
+        is_short = len(self._line) < _LONG_LINE
+        if is_short or not self._forecast or self._is_forecast_old(now_s):
+            self._forecast = None
+            return
+        next_s = self._left_s(self._line[-1]) / self._machine(now_s).capacity
+        self._forecast.append(min(HORIZON_S, self._forecast[-1] + next_s))
 
     def _due_in_s(self, one: Waiter | _Promise, now_s: float) -> float:
         return max(0.0, one.due_s - now_s) if isinstance(one, _Promise) else 0.0

@@ -169,6 +169,32 @@ def test_a_wait_that_would_be_too_long_is_refused_at_once_with_the_wait() -> Non
     assert refusals == pytest.approx([20.0, 20.0], abs=2.0)
 
 
+def told_in_a_rush(n: int) -> list[float]:
+    """What those are told who come one after the other while the machine is full."""
+    admission = measured(4.0)
+    waiters = [ask(admission, f"t{i}", i * 1e-3) for i in range(n)]
+    return [w.refusal.predicted_wait_s for w in waiters if w.refusal is not None]
+
+
+def test_a_long_rush_is_refused_from_few_forecasts_that_say_what_many_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    n_forecasts = 0
+
+    def counted(running: list[Work], line: list[Place], machine: Machine) -> list[float]:
+        nonlocal n_forecasts
+        n_forecasts += 1
+        return waits(running, line, machine)
+
+    monkeypatch.setattr("graph.admission.waits", counted)
+    quick = told_in_a_rush(56)
+    assert n_forecasts < 32
+    monkeypatch.setattr("graph.admission._LONG_LINE", 1000)
+    exact = told_in_a_rush(56)
+    assert n_forecasts > 64
+    assert quick == pytest.approx(exact, rel=0.3)
+
+
 def test_a_full_queue_is_refused_at_once() -> None:
     admission = measured(2.0, SETTINGS.model_copy(update={"max_queue": 1}))
     waiters = [ask(admission, name, 0.0) for name in "abcd"]
