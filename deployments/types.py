@@ -119,8 +119,9 @@ class Stretch:
     starts at rest. In the last ``n_rest_frames`` the face comes to rest. The first
     ``n_frames_sent`` frames were delivered before a replica was lost and are not drawn again.
     ``needed_in_s``: when the viewer needs ``first_frame``, relative to the call, because clocks of
-    nodes differ; negative where that was delivered and lies in the past. Every ``frame_step``-th frame is drawn and the encoder repeats it in between: what
-    is left of the picture when drawing falls behind (motion is that of the whole rate).
+    nodes differ; negative where that was delivered and lies in the past. Every ``frame_step``-th
+    frame is drawn and the encoder repeats it in between: what is left of the picture when drawing
+    falls behind (motion is that of the whole rate).
     """
 
     avatar_id: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
@@ -26,6 +27,8 @@ from deployments.types import (
 )
 
 PortraitT = TypeVar("PortraitT")
+
+_N_BATCHES = 2  # one being drawn, one waiting at the engine's thread
 
 
 class Avatar:
@@ -97,7 +100,9 @@ class DrawingLoop(Generic[PortraitT]):
     """Draws the most urgent frames of all stretches in progress, batch after batch.
 
     It runs while there is something to draw, as a task that the first stretch starts. A batch is
-    one hop to the engine's thread and back: moved, drawn and encoded there.
+    one hop to the engine's thread and back: moved, drawn and encoded there. The next one waits at
+    the thread already, or the engine would be idle on every way back; so what comes new waits for
+    two batches at most.
     """
 
     def __init__(
@@ -144,21 +149,33 @@ class DrawingLoop(Generic[PortraitT]):
             self._task = asyncio.create_task(self._draw_all())
 
     async def _draw_all(self) -> None:
-        try:
-            while batch := self._schedule.take(self._engine.capabilities.batch):
-                for rendering, result in await self._drawn(batch):
-                    if isinstance(result, AvatarError):
-                        self._schedule.drop(rendering)
-                    if rendering in self._outcomes:
-                        self._outcomes[rendering].put_nowait(result)
-        except Exception as error:  # nobody else would tell those who wait for what it drew
-            self._give_up(error)
+        batches: deque[asyncio.Task[list[Outcome[PortraitT]]]] = deque()
+        while self._order(batches):
+            try:
+                self._hand_out(await batches.popleft())
+            except Exception as error:  # nobody else would tell those who wait for what it drew
+                self._give_up(error)
+
+    def _order(self, batches: "deque[asyncio.Task[list[Outcome[PortraitT]]]]") -> bool:
+        """Hand the most urgent frames to the thread; whether any are there."""
+        while len(batches) < _N_BATCHES:
+            if not (batch := self._schedule.take(self._engine.capabilities.batch)):
+                break
+            batches.append(asyncio.create_task(self._drawn(batch)))
+        return bool(batches)
+
+    def _hand_out(self, outcomes: Sequence[Outcome[PortraitT]]) -> None:
+        for rendering, result in outcomes:
+            if isinstance(result, AvatarError):
+                self._schedule.drop(rendering)
+            if rendering in self._outcomes:
+                self._outcomes[rendering].put_nowait(result)
 
     async def _drawn(self, batch: Sequence[Due[Rendering[PortraitT]]]) -> list[Outcome[PortraitT]]:
         return await self._thread.run(draw_batch, self._engine, batch, time.monotonic())
 
     def _give_up(self, error: Exception) -> None:
-        """End all that is in progress; the next stretch starts the loop anew.
+        """End all that is in progress; the loop lives on for the next stretch.
 
         An engine's error has ended its own stretch, so this is ours and may concern anybody.
         """
