@@ -315,11 +315,11 @@ def test_a_killed_avatar_replica_costs_the_viewer_nothing(
     wait_for_replicas(embedded_server, "avatar", 2)
 
 
-@pytest.mark.parametrize("stage", ["asr", "llm", "tts"])
+@pytest.mark.parametrize(("stage", "n_replicas"), [("asr", 1), ("llm", 1), ("tts", 2)])
 def test_a_killed_replica_of_another_stage_ends_in_an_answer_or_a_clear_error(
-    embedded_server: Server, client: httpx.Client, question: bytes, stage: str
+    embedded_server: Server, client: httpx.Client, question: bytes, stage: str, n_replicas: int
 ) -> None:
-    (pid,) = wait_for_replicas(embedded_server, stage, 1)
+    pid, *_ = wait_for_replicas(embedded_server, stage, n_replicas)
     answers: list[httpx.Response] = []
     asking = threading.Thread(target=lambda: answers.append(ask(client, audio=question)))
     asking.start()
@@ -330,7 +330,7 @@ def test_a_killed_replica_of_another_stage_ends_in_an_answer_or_a_clear_error(
         assert "391" in answer.json()["response_text"]
     else:
         assert (answer.status_code, answer.json()["code"]) == (503, "engine_failed")
-    wait_for_replicas(embedded_server, stage, 1)
+    wait_for_replicas(embedded_server, stage, n_replicas)
     assert ask(client, audio=question).status_code == 200
 
 
@@ -352,4 +352,4 @@ def test_the_dashboard_shows_the_graph(embedded_server: Server) -> None:
     application = embedded_server.dashboard.applications()["avatar"]
     topology = application["deployment_topology"]["nodes"]
     edges = {e["name"] for e in topology["ingress"]["outbound_deployments"]}
-    assert edges == {"asr", "llm", "tts", "avatar"}
+    assert edges == {"asr", "llm", "tts", "avatar", "admission"}

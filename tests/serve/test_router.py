@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,8 +57,8 @@ def avatar(cluster: None) -> AvatarHandle:
     class Painter:
         """Says who it is, and takes its time."""
 
-        async def render(self, stretch: Stretch) -> AsyncGenerator[int, None]:
-            yield os.getpid()
+        async def render(self, stretch: Stretch) -> AsyncGenerator[SimpleNamespace, None]:
+            yield SimpleNamespace(pid=os.getpid(), effort=None)
             await asyncio.sleep(0.2)
 
     deployment = serve.deployment(
@@ -72,10 +74,12 @@ def avatar(cluster: None) -> AvatarHandle:
 
 
 class Clock:
+    """Real time, and what a test lets pass on top."""
+
     now_s = 0.0
 
     def __call__(self) -> float:
-        return self.now_s
+        return time.monotonic() + self.now_s
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ async def painter(avatar: AvatarHandle) -> int | None:
     first = asyncio.ensure_future(anext(stream))
     done, _ = await asyncio.wait([first], timeout=STALL_S)
     if done:
-        pid = int(first.result())
+        pid = int(first.result().pid)
         assert [item async for item in stream] == []
         return pid
     avatar.stalled(stream)
@@ -168,7 +172,8 @@ def test_after_one_stall_all_goes_to_the_other_until_the_hung_one_answers(
 def test_a_report_against_all_leaves_all_in_use(avatar: AvatarHandle, clock: Clock) -> None:
     async def work() -> None:
         streams = [avatar.render(SPEECH) for _ in range(2)]
-        assert len({await anext(stream) for stream in streams}) == 2
+        assert len({(await anext(stream)).pid for stream in streams}) == 2
+        clock.now_s += replicas.SILENCE_S
         for stream in streams:
             avatar.stalled(stream)
             await stream.aclose()
