@@ -6,6 +6,7 @@ the time in which that one does not answer.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from math import inf
 from types import MappingProxyType
 
@@ -73,11 +74,9 @@ class Door:
 
     async def _look(self, waiter: Waiter) -> None:
         """Once something changed, or after a moment: let in who fits by now."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_EVERY_S):
                 await self._changed.wait()
-        except TimeoutError:
-            pass
         if waiter.is_waiting:
             self.admission.review(self._now())
 
