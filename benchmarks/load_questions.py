@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -72,6 +72,10 @@ class Question:
     tell: str = ""
     others: tuple[str, ...] = ()
     lasts_s: float = 0.0
+
+    def unchecked(self) -> "Question":
+        """The same question, where nobody knows what is right."""
+        return replace(self, answer="", tell="", others=())
 
     def is_answered_by(self, response: str) -> bool:
         """Whether ``response`` can be this question's answer."""

@@ -174,6 +174,10 @@ class Visitor(User):
         return self._patience.random() < self._settings.impatient
 
     def _question(self, number: int) -> Question:
+        question = self._drawn(number)
+        return question if self._settings.check == "rules" else question.unchecked()
+
+    def _drawn(self, number: int) -> Question:
         kind = self._settings.question
         if kind == "mixed":
             kind = "spoken" if self._random.random() < 0.5 else "typed"

@@ -202,7 +202,7 @@ async def raced(
     async with aclosing(race):
         while (item := await race.next()) is not None:
             race.delivered += size_of(item)
-            if not resumes:
+            if race.delivered and not resumes:
                 race.n_left = 0
             yield item
 

@@ -1,9 +1,9 @@
 """Which calls are repeated after a loss, and how: decided here and nowhere else.
 
 ASR, TTS and avatar calls are repeatable, because seed and state travel in the call: what was
-already delivered is dropped from the repetition. An LLM call is repeated only before its first
-delta. Each output has a deadline, since a replica that hangs raises nothing; where the profile
-says so, a second attempt begins long before it.
+already delivered is dropped from the repetition. An LLM call is repeated only until its first
+sentence is whole. Each output has a deadline, since a replica that hangs raises nothing; where the
+profile says so, a second attempt begins long before it.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from deployments.types import (
     VideoPackets,
 )
 from graph.race import RacePolicy, raced
+from graph.sentences import Splitter
 from graph.stages import AsrStage, AvatarStage, LlmStage, Stages, TtsStage
 from graph.standin import StandIns
 
@@ -67,7 +68,11 @@ class RepeatingAsr:
 
 
 class RepeatingLlm:
-    """An LLM stage whose calls are repeated only before the first delta."""
+    """An LLM stage whose calls are repeated until the first sentence is whole.
+
+    Another attempt may answer in other words, so text is held until then: it could not be spoken
+    any sooner, and nothing has to be taken back. A held delta arrives at once as an empty one.
+    """
 
     def __init__(self, stage: LlmStage, config: StageConfig) -> None:
         self._stage, self._config = stage, config
@@ -77,7 +82,7 @@ class RepeatingLlm:
 
     async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         def attempt(_: int) -> AsyncGenerator[str, None]:
-            return self._stage.reply(messages, language)
+            return _held_until_whole(self._stage.reply(messages, language), language)
 
         stream = raced(_policy("llm", self._config), attempt, len, resumes=False)
         async with aclosing(stream) as deltas:
@@ -200,6 +205,23 @@ async def _in_time(stage: str, limit_s: float, work: Awaitable[T]) -> T:
     except TimeoutError:
         text = f"the {stage} stage gave no output within {limit_s:g} s"
         raise StageTimeoutError(text, stage=stage) from None
+
+
+async def _held_until_whole(
+    deltas: AsyncGenerator[str, None], language: str
+) -> AsyncGenerator[str, None]:
+    """The same text, its beginning in one piece once it holds a sentence, or all of it."""
+    splitter, held = Splitter(language), ""
+    async with aclosing(deltas):
+        async for delta in deltas:
+            held += delta
+            if splitter.add(delta):
+                break
+            yield ""
+        if held:
+            yield held
+        async for delta in deltas:
+            yield delta
 
 
 async def _without(

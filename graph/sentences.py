@@ -48,7 +48,7 @@ async def sentences(
         StageError: what ``deltas`` raised, after the sentences that were whole by then; an
             unfinished one is dropped. The last of them ``is_last``, unless it had left before.
     """
-    splitter = _Splitter(language, turn_no)
+    splitter = Splitter(language, turn_no)
     try:
         async for delta in deltas:
             for sentence in splitter.add(delta):
@@ -61,16 +61,17 @@ async def sentences(
         yield sentence
 
 
-class _Splitter:
-    """The text that has not left yet."""
+class Splitter:
+    """The text of a reply that has not left yet, cut as ``sentences`` says."""
 
-    def __init__(self, language: str, turn_no: int) -> None:
+    def __init__(self, language: str, turn_no: int = 0) -> None:
         self._language = language
         self._turn_no = turn_no
         self._text = ""
         self._n_sentences = 0
 
     def add(self, delta: str) -> list[ReplySentence]:
+        """The sentences that certainly ended with ``delta``."""
         sentences = []
         for character in delta:
             self._text += character

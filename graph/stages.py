@@ -33,7 +33,9 @@ class AsrStage(Protocol):
 class LlmStage(Protocol):
     async def describe(self) -> LlmCapabilities: ...
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]: ...
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+        """The reply's text in pieces. An empty one says only that the model is at work."""
+        ...
 
 
 class TtsStage(Protocol):

@@ -180,9 +180,10 @@ class _Turn:
         async with aclosing(self.stages.llm.reply(messages, self.language)) as deltas:
             async for delta in deltas:
                 self.clock.mark("llm_first_token")
-                self.spoken_text.append(delta)
-                await self.emit(ReplyDelta(delta))
-                yield delta
+                if delta:
+                    self.spoken_text.append(delta)
+                    await self.emit(ReplyDelta(delta))
+                    yield delta
         self.clock.mark("llm_end")
 
     async def _whole_sentences(

@@ -96,8 +96,9 @@ async def _run(plan: PlannedChat, services: Services) -> AsyncGenerator[str | di
         async for delta in reply:
             if first_token_s is None:
                 first_token_s = services.now()
-            deltas.append(delta)
-            yield delta
+            if delta:
+                deltas.append(delta)
+                yield delta
     ended_s = services.now()
     timings = Timings(
         llm_first_token_ms=None if first_token_s is None else (first_token_s - started_s) * 1000,

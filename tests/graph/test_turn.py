@@ -330,11 +330,25 @@ def test_a_model_lost_in_mid_reply_ends_the_reply_after_a_whole_sentence_and_say
     assert len(fakes.llm.record.calls) == 1
 
 
-def test_a_model_lost_before_a_whole_sentence_fails_the_turn() -> None:
-    fakes = FakeStages(llm=FakeLlmStage(fault=Fault("lost", after=1)))
+@pytest.mark.parametrize("kind", ["lost", "hung"])
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_model_lost_before_a_whole_sentence_is_asked_again_and_nothing_is_said_twice(
+    kind: str, after: int
+) -> None:
+    fakes = FakeStages(llm=FakeLlmStage(fault=Fault(kind, after=after)))
     outcome = turn(fakes, ask())
-    assert isinstance(outcome.error, EngineRuntimeError)
-    assert outcome.error.stage == "llm"
+    assert outcome.error is None
+    assert outcome.text == "It is noon. Shall we have lunch?"
+    assert outcome.finished.response_text == outcome.text
+    assert not outcome.finished.is_shortened
+    assert len(fakes.llm.record.calls) == 2
+
+
+def test_the_time_to_the_first_token_is_the_models_though_its_text_is_held() -> None:
+    deltas = ("It ", "is ", "noon ", "here. ", "And ", "there.")
+    outcome = turn(FakeStages(llm=FakeLlmStage(deltas, first_s=0.3, delta_s=0.2)), ask())
+    assert outcome.finished.timings.llm_first_token_ms == pytest.approx(500)
+    assert [event.text for event in outcome.of(ReplyDelta)] == ["It is noon here. And ", "there."]
 
 
 @pytest.mark.parametrize("stage", ["asr", "llm", "tts", "avatar"])

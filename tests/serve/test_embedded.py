@@ -315,7 +315,7 @@ def test_a_killed_avatar_replica_costs_the_viewer_nothing(
     wait_for_replicas(embedded_server, "avatar", 2)
 
 
-@pytest.mark.parametrize(("stage", "n_replicas"), [("asr", 1), ("llm", 1), ("tts", 2)])
+@pytest.mark.parametrize(("stage", "n_replicas"), [("asr", 1), ("llm", 2), ("tts", 2)])
 def test_a_killed_replica_of_another_stage_ends_in_an_answer_or_a_clear_error(
     embedded_server: Server, client: httpx.Client, question: bytes, stage: str, n_replicas: int
 ) -> None:

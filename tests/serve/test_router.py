@@ -171,7 +171,7 @@ def test_after_one_stall_all_goes_to_the_other_until_the_hung_one_answers(
 
 def test_a_report_against_all_leaves_all_in_use(avatar: AvatarHandle, clock: Clock) -> None:
     async def work() -> None:
-        streams = [avatar.render(SPEECH) for _ in range(2)]
+        streams: list[AsyncGenerator[Any, None]] = [avatar.render(SPEECH) for _ in range(2)]
         assert len({(await anext(stream)).pid for stream in streams}) == 2
         clock.now_s += replicas.SILENCE_S
         for stream in streams:

@@ -178,6 +178,7 @@ def test_a_spoken_question_is_not_answered_by_what_answers_another() -> None:
     assert asked.is_answered_by("Today is Monday.")
     assert asked.is_answered_by("I don't know that.")  # misheard, which happens to people too
     assert not asked.is_answered_by("An octopus has three hearts.")
+    assert asked.unchecked().is_answered_by("An octopus has three hearts.")
 
 
 def test_questions_from_a_folder_are_taken_as_they_are(tmp_path: Path) -> None:
