@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from graph.launch import OBJECT_STORE_BYTES, main
-from graph.preflight import LaunchOptions
+from graph.preflight import LaunchOptions, LaunchSettings
 
 N_CPUS = 2.0
 """Of each node, for scheduling only; the replicas of a profile ask for less than one."""
@@ -25,7 +25,7 @@ HEAD = "head"
 _NOT_DOUBLED = ("ingress", "admission")
 
 
-def start(options: LaunchOptions, folder: Path) -> None:
+def start(options: LaunchOptions, _settings: LaunchSettings, folder: Path) -> None:
     """Head and worker, both on this machine."""
     # Cluster notes its address in a folder `ray` of this one, and so not for other people's Ray.
     os.environ["RAY_TMPDIR"] = str(folder.parent)

@@ -23,10 +23,16 @@ from typing import Any
 import httpx
 
 from deployments.errors import ConfigError
-from graph.preflight import ROOT, LaunchOptions, check_machine, serve_config
+from graph.preflight import (
+    ROOT,
+    LaunchOptions,
+    LaunchSettings,
+    check_machine,
+    launch_settings,
+    serve_config,
+)
 
 MARK = "REALTIME_AVATAR_RUN"
-READY_TIMEOUT_S = 180.0
 OBJECT_STORE_BYTES = 256 * 1024 * 1024  # no raw frame crosses a handle, so little is needed
 
 
@@ -34,16 +40,17 @@ class LaunchError(Exception):
     """The graph did not come up; the message says why."""
 
 
-Start = Callable[[LaunchOptions, Path], None]
+Start = Callable[[LaunchOptions, LaunchSettings, Path], None]
 """Starts Ray (the folder is its temporary one) and joins it as a driver."""
 
 
-def one_node(options: LaunchOptions, folder: Path) -> None:
+def one_node(options: LaunchOptions, settings: LaunchSettings, folder: Path) -> None:
     """This machine as one node."""
     import ray  # reads the environment when imported
 
     ray.init(
         address="local",
+        **logical_gpus(settings),
         include_dashboard=True,
         dashboard_host="127.0.0.1",
         dashboard_port=options.dashboard_port,
@@ -54,19 +61,27 @@ def one_node(options: LaunchOptions, folder: Path) -> None:
     )
 
 
+def logical_gpus(settings: LaunchSettings) -> dict[str, Any]:
+    """The cards that Ray is to believe in; empty where it counts the real ones itself."""
+    n = settings.logical_gpus
+    if not n:
+        return {}
+    return {"num_gpus": n, "resources": {f"accelerator_type:{settings.gpu_type}": n}}
+
+
 def main(start: Start = one_node) -> int:
     """The command behind ``make serve``; ``start`` is what benchmarks exchange."""
     options = _options()
     stop = threading.Event()
     _stop_on_signals(stop)
     try:
-        config = serve_config(options)
+        config, settings = serve_config(options), launch_settings(options)
         check_machine(options)
-        with _run_folder() as folder, _ray(start, options, folder) as token:
+        with _run_folder() as folder, _ray(start, options, settings, folder) as token:
             _stop_on_signals(stop)  # Ray puts handlers of its own in their place
             address = _address(options)
             _deploy(config, options.dashboard_port, token)
-            _wait_until_ready(address, options.dashboard_port, token, stop)
+            _wait_until_ready(address, options.dashboard_port, token, settings, stop)
             if not stop.is_set():
                 _say_ready(options, address, folder)
             stop.wait()
@@ -81,7 +96,8 @@ def _options() -> LaunchOptions:
     parser = argparse.ArgumentParser(
         prog="make serve",
         description="Serve the talking avatar. Each option is also an environment variable "
-        "(PROFILE, HOST, PORT, DASHBOARD_PORT, DATA_DIR, TLS_CERT, TLS_KEY, API_KEYS_FILE).",
+        "(PROFILE, HOST, PORT, DASHBOARD_PORT, DATA_DIR, TLS_CERT, TLS_KEY, API_KEYS_FILE, "
+        "LOGICAL_GPUS, COST_MODEL, TRANSPORT).",
     )
 
     def add(name: str, default: Any, kind: type, text: str) -> None:
@@ -97,6 +113,9 @@ def _options() -> LaunchOptions:
     add("tls-cert", None, Path, "certificate (PEM), for https; needs --tls-key")
     add("tls-key", None, Path, "private key (PEM) of the certificate")
     add("api-keys-file", None, Path, "SHA-256 of each accepted key, one a line")
+    add("logical-gpus", None, int, "cards that fakes are to run on, instead of the profile's")
+    add("cost-model", None, str, "what the fakes cost, instead of the profile's")
+    add("transport", None, str, "default or throughput, instead of the profile's")
     return LaunchOptions(**vars(parser.parse_args()))
 
 
@@ -119,7 +138,9 @@ def _run_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
+def _ray(
+    start: Start, options: LaunchOptions, settings: LaunchSettings, folder: Path
+) -> Iterator[str]:
     """A cluster of our own; yields the dashboard's token."""
     run_id, token = secrets.token_hex(8), secrets.token_hex(32)
     token_file = folder / "token"
@@ -136,6 +157,7 @@ def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
             "RAY_metrics_report_interval_ms": "2000",
+            **_scaling_news(settings),
         }
     )
     import ray  # reads the environment when imported
@@ -143,7 +165,7 @@ def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
     print("Starting Ray ...", flush=True)
     try:
         try:
-            start(options, folder / "ray")
+            start(options, settings, folder / "ray")
         except Exception as error:  # Ray has no kind of its own for this
             text = f"Ray did not start ({error}); is the machine busy? Try again in a moment"
             raise LaunchError(text) from error
@@ -151,6 +173,17 @@ def _ray(start: Start, options: LaunchOptions, folder: Path) -> Iterator[str]:
     finally:
         ray.shutdown()
         _end_leftovers(run_id)
+
+
+def _scaling_news(settings: LaunchSettings) -> dict[str, str]:
+    """How often replicas and handles tell the autoscaler of their requests."""
+    if settings.scaling_news_every_s is None:
+        return {}
+    every_s = str(settings.scaling_news_every_s)
+    return {
+        f"RAY_SERVE_{whose}_AUTOSCALING_METRIC_PUSH_INTERVAL_S": every_s
+        for whose in ("REPLICA", "HANDLE")
+    }
 
 
 def _deploy(config: dict[str, Any], dashboard_port: int, token: str) -> None:
@@ -164,7 +197,9 @@ def _deploy(config: dict[str, Any], dashboard_port: int, token: str) -> None:
         raise LaunchError(f"Ray Serve refused the profile: {answer.text.strip()[-800:]}")
 
 
-def _wait_until_ready(address: str, dashboard_port: int, token: str, stop: threading.Event) -> None:
+def _wait_until_ready(
+    address: str, dashboard_port: int, token: str, settings: LaunchSettings, stop: threading.Event
+) -> None:
     """Until a turn can be answered; says what is still loading.
 
     Raises:
@@ -179,8 +214,9 @@ def _wait_until_ready(address: str, dashboard_port: int, token: str, stop: threa
         if waiting != said:
             print(f"Loading: {waiting}", flush=True)
             said = waiting
-        if time.monotonic() - began > READY_TIMEOUT_S:
-            raise LaunchError(f"not ready after {READY_TIMEOUT_S:.0f} s; still loading: {waiting}")
+        if time.monotonic() - began > settings.ready_timeout_s:
+            after = f"not ready after {settings.ready_timeout_s:.0f} s"
+            raise LaunchError(f"{after}; still loading: {waiting}")
 
 
 def _loading(address: str) -> str:

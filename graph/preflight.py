@@ -6,10 +6,12 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import Field, ValidationError
 
+from deployments.config import Settings
 from deployments.errors import ConfigError
 from graph.config import read_config
 
@@ -19,9 +21,25 @@ MIN_GLIBC = (2, 34)  # moonshine's wheel
 MIN_FREE_BYTES = 1_000_000_000  # Ray spills and logs; below this it stops working
 
 
+LAUNCH_KEY = "x-realtime-avatar"
+"""Of a profile, beside what is Serve's: what the launcher needs. Serve never sees it."""
+
+
+class LaunchSettings(Settings):
+    """What a profile says to the launcher under ``x-realtime-avatar``."""
+
+    logical_gpus: int = Field(default=0, ge=0)  # declared to Ray for fakes; 0: what Ray finds
+    gpu_type: str = "L4"
+    transport: Literal["default", "throughput"] = "default"
+    cost_model: str | None = None  # of the fakes: a name in cluster/models, or a file
+    ready_timeout_s: float = Field(default=180.0, gt=0)
+    # How often Serve's autoscaler hears of its replicas; None: Serve's own 10 s.
+    scaling_news_every_s: float | None = Field(default=None, gt=0)
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
-    """What whoever starts the server may choose."""
+    """What whoever starts the server may choose. ``None``: as the profile says."""
 
     profile: str
     host: str
@@ -31,6 +49,9 @@ class LaunchOptions:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     api_keys_file: Path | None = None
+    logical_gpus: int | None = None
+    transport: str | None = None
+    cost_model: str | None = None
 
 
 def profile_names() -> list[str]:
@@ -45,6 +66,7 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
         ConfigError: no such profile, a setting that cannot work, or a host without keys.
     """
     config = _read_profile(_profile_file(options.profile))
+    config.pop(LAUNCH_KEY, None)
     http = config.setdefault("http_options", {})
     http.update(host=options.host, port=options.port)
     if options.tls_cert is not None and options.tls_key is not None:
@@ -57,6 +79,23 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
         ingress["api_keys_file"] = str(options.api_keys_file.resolve())
     read_config(config["applications"][0]["args"])
     return config
+
+
+def launch_settings(options: LaunchOptions) -> LaunchSettings:
+    """What the profile says to the launcher; the launch options win.
+
+    Raises:
+        ConfigError: no such profile, or a setting that cannot work.
+    """
+    said = _read_profile(_profile_file(options.profile)).get(LAUNCH_KEY) or {}
+    names = ("logical_gpus", "transport", "cost_model")
+    chosen = {n: value for n in names if (value := getattr(options, n)) is not None}
+    try:
+        return LaunchSettings.model_validate({**said, **chosen})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([LAUNCH_KEY, *(str(part) for part in first["loc"])])
+        raise ConfigError(f"the profile's {where}: {first['msg']}") from None
 
 
 def _profile_file(profile: str) -> Path:
