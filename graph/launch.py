@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 
 from deployments.errors import ConfigError
+from graph.environment import ray_environment
 from graph.preflight import (
     ROOT,
     LaunchOptions,
@@ -151,13 +152,9 @@ def _ray(
         {
             MARK: run_id,
             "PYTHONPATH": python_path,
-            "OMP_NUM_THREADS": "1",  # one thread per replica, or two cores fight over themselves
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token_file),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
-            "RAY_metrics_report_interval_ms": "2000",
-            **_scaling_news(settings),
+            **ray_environment(settings),
         }
     )
     import ray  # reads the environment when imported
@@ -173,17 +170,6 @@ def _ray(
     finally:
         ray.shutdown()
         _end_leftovers(run_id)
-
-
-def _scaling_news(settings: LaunchSettings) -> dict[str, str]:
-    """How often replicas and handles tell the autoscaler of their requests."""
-    if settings.scaling_news_every_s is None:
-        return {}
-    every_s = str(settings.scaling_news_every_s)
-    return {
-        f"RAY_SERVE_{whose}_AUTOSCALING_METRIC_PUSH_INTERVAL_S": every_s
-        for whose in ("REPLICA", "HANDLE")
-    }
 
 
 def _deploy(config: dict[str, Any], dashboard_port: int, token: str) -> None:

@@ -1,0 +1,25 @@
+"""What Ray is told by environment variables; it reads them when imported, on every node alike."""
+
+from graph.preflight import LaunchSettings
+
+
+def ray_environment(settings: LaunchSettings) -> dict[str, str]:
+    """The variables that follow from a profile, for all processes of all nodes."""
+    return {
+        "OMP_NUM_THREADS": "1",  # one thread per replica, or two cores fight over themselves
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
+        "RAY_metrics_report_interval_ms": "2000",
+        **_scaling_news(settings),
+    }
+
+
+def _scaling_news(settings: LaunchSettings) -> dict[str, str]:
+    """How often replicas and handles tell the autoscaler of their requests."""
+    if settings.scaling_news_every_s is None:
+        return {}
+    every_s = str(settings.scaling_news_every_s)
+    return {
+        f"RAY_SERVE_{whose}_AUTOSCALING_METRIC_PUSH_INTERVAL_S": every_s
+        for whose in ("REPLICA", "HANDLE")
+    }
