@@ -65,6 +65,17 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     Raises:
         ConfigError: no such profile, a setting that cannot work, or a host without keys.
     """
+    config = filled_profile(options)
+    read_config(config["applications"][0]["args"])
+    return config
+
+
+def filled_profile(options: LaunchOptions) -> dict[str, Any]:
+    """The same, not yet checked: its files may be those of another machine.
+
+    Raises:
+        ConfigError: no such profile.
+    """
     config = _read_profile(_profile_file(options.profile))
     config.pop(LAUNCH_KEY, None)
     http = config.setdefault("http_options", {})
@@ -77,7 +88,6 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     ingress.update(host=options.host, data_dir=str(options.data_dir.resolve()))
     if options.api_keys_file is not None:
         ingress["api_keys_file"] = str(options.api_keys_file.resolve())
-    read_config(config["applications"][0]["args"])
     return config
 
 
