@@ -1,7 +1,6 @@
 """A declared fake: hears what it is told to, as slowly and as badly as a test wants it."""
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,7 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from deployments.config import Settings as BaseSettings
+from deployments.cost_model import StageCost
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.logical_gpu import loaded
 from deployments.types import AsrCapabilities, AudioChunk, Transcript, Word
 
 _INAUDIBLE = 1e-3
@@ -28,8 +29,7 @@ class FakeAsr:
         text: str = "What can you do?"
         languages: tuple[str, ...] = ("en", "zh", "es")
         detects_language: bool = False
-        latency_s: float = Field(default=0.0, ge=0)
-        latency_per_audio_s: float = Field(default=0.0, ge=0)  # for each second of sound
+        cost: StageCost = StageCost()
         fail_on_call: int | None = Field(default=None, ge=1)
         hang_on_call: int | None = Field(default=None, ge=1)
         hang_s: float = Field(default=60.0, gt=0)
@@ -40,6 +40,7 @@ class FakeAsr:
             raise EngineLoadError("this fake was told not to load", stage="asr")
         self.capabilities = AsrCapabilities("fake", settings.languages, settings.detects_language)
         self._settings = settings
+        self._spend = loaded("asr", settings.cost)
         self._lock = threading.Lock()
         self._n_calls = 0
 
@@ -68,7 +69,7 @@ class FakeAsr:
         with self._lock:
             self._n_calls += 1
             call = self._n_calls
-        time.sleep(settings.latency_s + settings.latency_per_audio_s * duration_s)
+        self._spend(settings.cost.work_s(duration_s))
         if call == settings.hang_on_call:
             threading.Event().wait(settings.hang_s)
             raise EngineRuntimeError("this fake hung", stage="asr", retryable=True)

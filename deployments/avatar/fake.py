@@ -5,13 +5,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deployments.avatar.engine import DrawRequest, PortraitSource
 from deployments.config import Settings
+from deployments.cost_model import StageCost
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.logical_gpu import loaded
 from deployments.types import AvatarCapabilities, ControlRange, Frame, Motion, Stretch
 
 _STATE = struct.Struct("<4sI")
@@ -43,21 +46,24 @@ class FakeAvatar:
         height_px: int = Field(default=96, ge=16, multiple_of=2)
         fps: int = Field(default=25, ge=1)
         context_s: float = Field(default=0.0, ge=0)
-        batch: int = Field(default=8, ge=1)
-        load_s: float = Field(default=0.0, ge=0)
-        first_delay_s: float = Field(default=0.0, ge=0)
-        latency_per_call_s: float = Field(default=0.0, ge=0)  # of ``draw``, whatever the batch
-        latency_per_frame_s: float = Field(default=0.0, ge=0)
+        batch: int = Field(default=8, ge=1)  # where no curve says what the cost is of
+        cost: StageCost = StageCost()
         fail_load: bool = False
         fail_on_call: int | None = Field(default=None, ge=1)
         hang_on_call: int | None = Field(default=None, ge=1)
         hang_s: float = Field(default=60.0, ge=0)
 
+        @model_validator(mode="after")
+        def _say_the_batch_once(self) -> Self:
+            if self.cost.batch and "batch" in self.model_fields_set:
+                raise ValueError("cost.frames_per_s says how many at once: leave batch out")
+            return self
+
     def __init__(self, settings: Settings) -> None:
-        time.sleep(settings.load_s)
         if settings.fail_load:
             raise EngineLoadError("the fake was told not to load", stage="avatar")
         self._settings = settings
+        self._spend = loaded("avatar", settings.cost)
         self._n_calls = 0
         self.capabilities = AvatarCapabilities(
             engine="fake",
@@ -65,7 +71,7 @@ class FakeAvatar:
             height_px=settings.height_px,
             fps=settings.fps,
             context_s=settings.context_s,
-            batch=settings.batch,
+            batch=settings.cost.batch or settings.batch,
             controls=(_GAIN,),
         )
 
@@ -80,6 +86,7 @@ class FakeAvatar:
             EngineInputError: a foreign state, an unknown control, or one out of range.
         """
         gain = _gain(stretch.controls)
+        self._spend(self._settings.cost.first_output_s)
         first = _counter(stretch.motion_state)
         loud = _loudness(stretch, self._settings.fps) * gain
         counter = np.arange(first, first + stretch.n_frames, dtype=np.float32)
@@ -101,9 +108,7 @@ class FakeAvatar:
             time.sleep(self._settings.hang_s)
         if self._n_calls == self._settings.fail_on_call:
             raise EngineRuntimeError("this fake was told to fail", stage="avatar", retryable=True)
-        first_delay_s = self._settings.first_delay_s if self._n_calls == 1 else 0.0
-        batch_s = self._settings.latency_per_frame_s * len(requests)
-        time.sleep(first_delay_s + self._settings.latency_per_call_s + batch_s)
+        self._spend(self._settings.cost.draw_s(len(requests)))
         return [self._paint(request) for request in requests]
 
     def _paint(self, request: DrawRequest[FakePortrait]) -> Frame:

@@ -9,27 +9,32 @@ from typing import Literal
 from pydantic import Field
 
 from deployments import config
+from deployments.cost_model import StageCost
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.logical_gpu import loaded
 from deployments.types import LlmCapabilities, Message
 
+_CHARACTERS_PER_S = 15.0  # of speech, as espeak's voices and the fake's speak
+
+_COLON = re.compile("[:：]")
 _DELTA = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)|\s+$")
 
 
 class FakeLlm:
-    """Replies with a fixed text, or with what the user said."""
+    """Replies with a fixed text, with what the user said, or with what it is asked to repeat."""
 
     class Settings(config.Settings):
         """Calls count from 1 over the engine's life.
 
         ``fail_after_deltas`` says when the failing call fails; alone it makes every call fail.
-        A hanging call says nothing for ``hang_s`` and then fails.
+        A hanging call says nothing for ``hang_s`` and then fails. ``repeat`` says what follows the
+        first colon ("Repeat after me: ..."), or all of it where there is none.
         """
 
-        rule: Literal["fixed", "echo"] = "fixed"
+        rule: Literal["fixed", "echo", "repeat"] = "fixed"
         text: str = "Certainly. This is the reply of a fake, and it has two sentences."
         languages: tuple[str, ...] = ("en", "zh", "es")
-        first_delta_delay_s: float = Field(default=0.0, ge=0)
-        delta_delay_s: float = Field(default=0.0, ge=0)  # before each later delta
+        cost: StageCost = StageCost()
         fail_on_call: int | None = Field(default=None, ge=1)
         fail_after_deltas: int | None = Field(default=None, ge=0)
         hang_on_call: int | None = Field(default=None, ge=1)
@@ -41,6 +46,7 @@ class FakeLlm:
             raise EngineLoadError("this fake was told not to load", stage="llm")
         self.capabilities = LlmCapabilities(engine="fake", languages=settings.languages)
         self._settings = settings
+        self._spend = loaded("llm", settings.cost)
         self._lock = threading.Lock()
         self._n_calls = 0
 
@@ -53,19 +59,25 @@ class FakeLlm:
         with self._lock:
             self._n_calls += 1
             call = self._n_calls
-        text = messages[-1].content if self._settings.rule == "echo" else self._settings.text
-        return self._stream(text, call)
+        return self._stream(self._text(messages[-1].content), call)
+
+    def _text(self, heard: str) -> str:
+        if self._settings.rule == "repeat":
+            return _COLON.split(heard, 1)[-1].strip()
+        return heard if self._settings.rule == "echo" else self._settings.text
 
     def _stream(self, text: str, call: int) -> Iterator[str]:
         settings = self._settings
         if call == settings.hang_on_call:
             time.sleep(settings.hang_s)
             raise EngineRuntimeError("this fake hung", stage="llm", retryable=True)
-        n_before_failure = self._deltas_before_failure(call)
+        n_before_failure, spent_s = self._deltas_before_failure(call), 0.0
         for i, match in enumerate(_DELTA.finditer(text)):
             if i == n_before_failure:
                 break
-            time.sleep(settings.delta_delay_s if i else settings.first_delta_delay_s)
+            due_s = settings.cost.work_s(match.end() / _CHARACTERS_PER_S)
+            self._spend(due_s - spent_s)
+            spent_s = due_s
             yield match[0]
         if n_before_failure is not None:
             raise EngineRuntimeError("this fake was told to fail", stage="llm", retryable=True)

@@ -1,7 +1,6 @@
 """A declared fake: hums a tone for each letter, as slowly and as badly as a test wants it."""
 
 import threading
-import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -9,7 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from deployments.config import Settings as BaseSettings
+from deployments.cost_model import StageCost
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.logical_gpu import loaded
 from deployments.tts.blocks import BlockCutter, Cut, Mark, Piece
 from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities, Voice
 
@@ -34,8 +35,7 @@ class FakeTts:
         pause_s: float = Field(default=0.2, ge=0, le=2)
         block_s: float = Field(default=0.15, ge=0.1, le=0.15)
         has_phonemes: bool = True
-        latency_s: float = Field(default=0.0, ge=0)  # to the first block
-        block_latency_s: float = Field(default=0.0, ge=0)  # to each later one
+        cost: StageCost = StageCost()
         fail_on_call: int | None = Field(default=None, ge=1)
         hang_on_call: int | None = Field(default=None, ge=1)
         fail_after_blocks: int = Field(default=0, ge=0)
@@ -57,6 +57,7 @@ class FakeTts:
             settings.sample_rate_hz, settings.lead_s, settings.pause_s, settings.block_s
         )
         self._calls = count(1)
+        self._spend = loaded("tts", settings.cost)
 
     def speak(
         self, sentence: ReplySentence, language: str, voice: str | None
@@ -72,11 +73,13 @@ class FakeTts:
         return self._paced(sentence, tone_hz, next(self._calls))
 
     def _paced(self, sentence: ReplySentence, tone_hz: float, call: int) -> Iterator[SpeechChunk]:
-        settings = self._settings
+        cost, spent_s = self._settings.cost, 0.0
         for index, block in enumerate(self._blocks(sentence, tone_hz)):
-            if index == settings.fail_after_blocks:
+            if index == self._settings.fail_after_blocks:
                 self._misbehave(call)
-            time.sleep(settings.block_latency_s if index else settings.latency_s)
+            due_s = cost.work_s(block.audio.start_s + block.audio.duration_s)
+            self._spend(due_s - spent_s)
+            spent_s = due_s
             yield block
 
     def _misbehave(self, call: int) -> None:

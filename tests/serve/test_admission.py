@@ -21,7 +21,7 @@ from tests.serving import ROOT, Server, running, wait_for_replicas
 ARGS: dict[str, Any] = {
     "llm": {"engine": "fake", "options": {"rule": "echo"}},
     "tts": {"engine": "fake", "options": {"letter_s": 0.0525}},
-    "avatar": {"engine": "fake", "options": {"latency_per_frame_s": 1 / 50}},
+    "avatar": {"engine": "fake", "options": {"cost": {"frames_per_s": {1: 50, 8: 50}}}},
     "admission": {"expected_reply_s": 6.0, "reserve_s": 0.0},
 }
 SIX_S = "word " * 24

@@ -30,7 +30,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (application,) = config["applications"]
     application["args"]["llm"]["options"] = {"text": TEXT}
     application["args"]["avatar"].update(
-        options={"latency_per_frame_s": 0.01}, hedge_after_s=0.5, first_output_timeout_s=30
+        options={"cost": {"frames_per_s": {1: 100, 8: 100}}},
+        hedge_after_s=0.5,
+        first_output_timeout_s=30,
     )
     profile: Path = folder / "slow.yaml"
     profile.write_text(yaml.safe_dump(config))

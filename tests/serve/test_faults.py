@@ -26,13 +26,13 @@ ARGS: dict[str, Any] = {
             "text": "First sentence. Second sentence. Third sentence.",
             "fail_on_call": 3,
             "fail_after_deltas": 5,
-            "delta_delay_s": 0.2,
+            "cost": {"per_media_s": 0.4},
         },
     },
     # Hangs in the second turn's first sentence; after that only a new replica can help.
     "tts": {
         "engine": "fake",
-        "options": {"hang_on_call": 4, "hang_s": 60, "letter_s": 0.2, "block_latency_s": 0.2},
+        "options": {"hang_on_call": 4, "letter_s": 0.2, "cost": {"per_media_s": 1.33}},
         "first_output_timeout_s": 1.0,
         "stall_timeout_s": 1.0,
         "hang_timeout_s": 3.0,

@@ -378,7 +378,7 @@ async def test_a_stretch_without_frames_has_no_packets() -> None:
 
 
 async def test_a_packet_says_what_it_took_and_how_much_was_drawn_for_it() -> None:
-    loop = loop_of(engine(batch=5, latency_per_call_s=0.01, latency_per_frame_s=0.002))
+    loop = loop_of(engine(cost={"frames_per_s": {1: 83, 5: 250}}))
     whole, halved = await asyncio.gather(
         all_of(loop.render(FACE, stretch(10))), all_of(loop.render(FACE, stretch(10, frame_step=2)))
     )

@@ -29,16 +29,18 @@ async def spoken(**options: Any) -> list[tuple[Effort, float]]:
 
 
 async def test_a_transcript_took_the_engines_time_for_the_sound_it_heard() -> None:
-    effort = await heard(Asr(AsrConfig(engine="fake", options={"latency_s": 0.02})), 1.5)
+    effort = await heard(
+        Asr(AsrConfig(engine="fake", options={"cost": {"first_output_s": 0.02}})), 1.5
+    )
     assert effort.media_s == 1.5
     assert 0.02 <= effort.busy_s < 2.0
 
 
 async def test_each_block_of_speech_took_its_own_time() -> None:
-    blocks = await spoken(latency_s=0.03, block_latency_s=0.01)
+    blocks = await spoken(cost={"first_output_s": 0.02, "per_media_s": 0.1})
     assert len(blocks) > 2
     assert [effort.media_s for effort, _ in blocks] == [duration_s for _, duration_s in blocks]
-    waits_s = [0.03] + [0.01] * (len(blocks) - 1)
+    waits_s = [0.034] + [0.1 * duration_s - 1e-3 for _, duration_s in blocks[1:]]
     assert all(e.busy_s >= wait_s for (e, _), wait_s in zip(blocks, waits_s, strict=True))
     assert len({effort.replica for effort, _ in blocks}) == 1
 
@@ -51,5 +53,5 @@ async def test_replicas_go_by_different_names() -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, 4.0])
 async def test_the_effort_grows_with_the_sound(seconds: float) -> None:
-    asr = Asr(AsrConfig(engine="fake", options={"latency_per_audio_s": 0.01}))
+    asr = Asr(AsrConfig(engine="fake", options={"cost": {"per_media_s": 0.01}}))
     assert (await heard(asr, seconds)).busy_s >= 0.01 * seconds
