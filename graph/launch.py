@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from deployments import logical_gpu
 from deployments.errors import ConfigError
 from graph.environment import ray_environment
 from graph.preflight import (
@@ -31,6 +32,7 @@ from graph.preflight import (
     check_machine,
     launch_settings,
     serve_config,
+    wants_haproxy,
 )
 
 MARK = "REALTIME_AVATAR_RUN"
@@ -147,6 +149,8 @@ def _ray(
     token_file = folder / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(token)
+    gpus = folder / "gpus"
+    gpus.mkdir()
     python_path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.environ.update(
         {
@@ -154,7 +158,12 @@ def _ray(
             "PYTHONPATH": python_path,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token_file),
-            **ray_environment(settings),
+            logical_gpu.FOLDER: str(gpus),
+            **ray_environment(
+                settings,
+                haproxy=wants_haproxy(options, settings),
+                haproxy_folder=folder / "ha",
+            ),
         }
     )
     import ray  # reads the environment when imported

@@ -1,22 +1,27 @@
 """What can be known to fail before anything starts, each as one line that says what to do."""
 
 import ctypes
+import os
 import platform
 import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
 
 from deployments.config import Settings
+from deployments.cost_model import STAGES, read_cost_model
 from deployments.errors import ConfigError
 from graph.config import read_config
+from graph.transport import HAPROXY_PORTS, Transport, has_haproxy
+from web.settings import is_loopback
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "cluster"
+MODELS = PROFILES / "models"
 MIN_GLIBC = (2, 34)  # moonshine's wheel
 MIN_FREE_BYTES = 1_000_000_000  # Ray spills and logs; below this it stops working
 
@@ -30,7 +35,7 @@ class LaunchSettings(Settings):
 
     logical_gpus: int = Field(default=0, ge=0)  # declared to Ray for fakes; 0: what Ray finds
     gpu_type: str = "L4"
-    transport: Literal["default", "throughput"] = "default"
+    transport: Transport = "default"
     cost_model: str | None = None  # of the fakes: a name in cluster/models, or a file
     ready_timeout_s: float = Field(default=180.0, gt=0)
     # How often Serve's autoscaler hears of its replicas; None: Serve's own 10 s.
@@ -66,7 +71,10 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
         ConfigError: no such profile, a setting that cannot work, or a host without keys.
     """
     config = filled_profile(options)
-    read_config(config["applications"][0]["args"])
+    args = config["applications"][0]["args"]
+    if (cost_model := launch_settings(options).cost_model) is not None:
+        _tell_costs(args, cost_model)
+    read_config(args)
     return config
 
 
@@ -89,6 +97,33 @@ def filled_profile(options: LaunchOptions) -> dict[str, Any]:
     if options.api_keys_file is not None:
         ingress["api_keys_file"] = str(options.api_keys_file.resolve())
     return config
+
+
+def _tell_costs(args: dict[str, Any], name: str) -> None:
+    """The profile's fakes are told what their stages cost by the cost model.
+
+    Raises:
+        ConfigError: no such cost model, or nobody who could be told.
+    """
+    model = read_cost_model(_model_file(name))
+    fakes = [s for s in STAGES if isinstance(args.get(s), dict) and args[s].get("engine") == "fake"]
+    if not fakes:
+        raise ConfigError(f"the cost model {name} is for fakes, and the profile has none")
+    for stage in fakes:
+        cost = getattr(model, stage).model_dump(mode="json", exclude_defaults=True)
+        args[stage]["options"] = {**(args[stage].get("options") or {}), "cost": cost}
+
+
+def _model_file(name: str) -> Path:
+    """A cost model is a name in ``cluster/models/``, or the path of a file of one's own."""
+    known = sorted(path.stem for path in MODELS.glob("*.yaml"))
+    if name in known:
+        return MODELS / f"{name}.yaml"
+    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        return Path(name)
+    raise ConfigError(
+        f"unknown cost model {name!r}; COST_MODEL can be a YAML file, or: {', '.join(known)}"
+    )
 
 
 def launch_settings(options: LaunchOptions) -> LaunchSettings:
@@ -143,6 +178,8 @@ def check_machine(options: LaunchOptions) -> None:
     _check_port("127.0.0.1", options.dashboard_port, "DASHBOARD_PORT")
     if options.port == options.dashboard_port:
         raise ConfigError(f"PORT and DASHBOARD_PORT are both {options.port}; choose two ports")
+    if wants_haproxy(options, launch_settings(options)):
+        _check_haproxy_ports()
     _check_libraries()
     _check_tls(options)
     try:
@@ -154,6 +191,24 @@ def check_machine(options: LaunchOptions) -> None:
         raise ConfigError(
             f"only {free // 1_000_000} MB are free at DATA_DIR={options.data_dir}; 1000 are needed"
         )
+
+
+def wants_haproxy(options: LaunchOptions, settings: LaunchSettings) -> bool:
+    """Whether HAProxy stands in front of the server that is to be started."""
+    return has_haproxy(
+        settings.transport,
+        is_loopback=is_loopback(options.host),
+        is_tls=options.tls_cert is not None,
+    )
+
+
+def _check_haproxy_ports() -> None:
+    for name, usual in HAPROXY_PORTS.items():
+        try:
+            port = int(os.environ.get(name, usual))
+        except ValueError:
+            raise ConfigError(f"{name}={os.environ[name]} is no port") from None
+        _check_port("0.0.0.0", port, name)
 
 
 def _check_port(host: str, port: int, name: str) -> None:

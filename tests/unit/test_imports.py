@@ -11,7 +11,8 @@ STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
 COMPOSERS = {"graph.app", "graph.config", "graph.launch", "graph.preflight"}
 MAY_IMPORT_RAY = {
-    "graph.app", "graph.gatekeeper", "graph.handles", "graph.launch", "graph.router", "web.ingress",
+    "graph.app", "graph.gatekeeper", "graph.handles", "graph.instruments", "graph.launch",
+    "graph.router", "web.ingress",
 }  # fmt: skip
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
@@ -51,26 +52,29 @@ def ours(path: Path) -> set[str]:
 def is_allowed(module: str, imported: str) -> bool:
     parts, target = module.split("."), imported.split(".")
     shared = imported in ("deployments.types", "deployments.errors", "deployments.resample")
+    of_fakes = imported in ("deployments.cost_model", "deployments.logical_gpu")
     if module in COMPOSERS:
         return True
     if module in ("deployments.types", "deployments.errors"):
         return False
     if module in ("deployments.config", "deployments.registry", "deployments.streams"):
         return shared or imported == "deployments.config"
-    if module == "deployments.resample":
+    if module in ("deployments.caller", "deployments.resample"):
         return imported == "deployments.types"
     if parts[0] == "deployments" and parts[1] in STAGES:
         own = target[:2] == parts[:2]
         if parts[-1] == "deployment":
-            return own or shared or target[1] in ("config", "registry", "streams")
-        return (own and target[-1] != "deployment") or shared or imported == "deployments.config"
+            return own or shared or target[1] in ("caller", "config", "registry", "streams")
+        is_fakes = of_fakes and parts[-1] == "fake"
+        is_allowed_by_name = shared or is_fakes or imported == "deployments.config"
+        return (own and target[-1] != "deployment") or is_allowed_by_name
     if parts[0] == "graph":
         common = target[0] == "deployments" and target[1] in (
-            "types", "errors", "config", "streams",
+            "types", "errors", "caller", "config", "streams",
         )  # fmt: skip
         return common or (target[0] == "graph" and imported not in COMPOSERS)
     common = target[0] == "deployments" and target[1] in (
-        "types", "errors", "config", "registry", "streams",
+        "types", "errors", "caller", "config", "registry", "streams",
     )  # fmt: skip
     return (
         common
