@@ -3,7 +3,6 @@
 import ctypes
 import os
 import platform
-import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from deployments.config import Settings
 from deployments.cost_model import STAGES, read_cost_model
 from deployments.errors import ConfigError
 from graph.config import read_config
+from graph.disk import check_disk
 from graph.transport import HAPROXY_PORTS, Transport, has_haproxy
 from web.settings import is_loopback
 
@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "cluster"
 MODELS = PROFILES / "models"
 MIN_GLIBC = (2, 34)  # moonshine's wheel
-MIN_FREE_BYTES = 1_000_000_000  # Ray spills and logs; below this it stops working
 
 
 LAUNCH_KEY = "x-realtime-avatar"
@@ -186,11 +185,7 @@ def check_machine(options: LaunchOptions) -> None:
         options.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"DATA_DIR={options.data_dir}: {error.strerror}") from None
-    free = shutil.disk_usage(options.data_dir).free
-    if free < MIN_FREE_BYTES:
-        raise ConfigError(
-            f"only {free // 1_000_000} MB are free at DATA_DIR={options.data_dir}; 1000 are needed"
-        )
+    check_disk(options.profile, options.data_dir)
 
 
 def wants_haproxy(options: LaunchOptions, settings: LaunchSettings) -> bool:
