@@ -4,16 +4,12 @@ Nothing is decided here.
 Serve does not stop a stream that its reader leaves, so each one is held in ``cancelling``.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from ray.exceptions import RayError, RayTaskError
-from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from deployments.errors import AvatarError, EngineRuntimeError, StageOverloadedError
 from deployments.streams import cancelling
 from deployments.types import (
     AsrCapabilities,
@@ -32,6 +28,7 @@ from deployments.types import (
     VideoPackets,
 )
 from graph import replicas
+from graph.calls import Call, our_errors
 from graph.cluster_gate import GateNews, GateReport, Refused
 from graph.events import QueueUpdated
 from graph.stages import Stages
@@ -85,9 +82,9 @@ class _Handle(Generic[FactsT]):
         return self._facts
 
     async def _answer(self, method: str, *args: Any) -> Any:
-        with _our_errors(self.stage):
-            async with cancelling(getattr(self._handle, method).remote(*args)) as response:
-                return await response
+        with our_errors(self.stage):
+            async with cancelling(Call(getattr(self._handle, method), *args)) as call:
+                return await call.response
 
     def _stream(self, method: str, *args: Any) -> AsyncGenerator[Any, None]:
         request_ids: list[str] = []
@@ -98,12 +95,11 @@ class _Handle(Generic[FactsT]):
     async def _items(
         self, request_ids: list[str], method: str, *args: Any
     ) -> AsyncGenerator[Any, None]:
-        with _our_errors(self.stage):
-            async with cancelling(getattr(self._streaming, method).remote(*args)) as items:
-                # Its public id is that of the HTTP request, common to all calls of a turn.
-                request_ids.append(items._request_metadata.internal_request_id)
-                async for item in items:
-                    replicas.HERE.delivered(request_ids[0])
+        with our_errors(self.stage):
+            async with cancelling(Call(getattr(self._streaming, method), *args)) as call:
+                request_ids.append(call.id)
+                async for item in call.response:
+                    replicas.HERE.delivered(call.id)
                     if self.has_effort:
                         self._noted(item.effort)
                     yield item
@@ -168,20 +164,3 @@ class AdmissionHandle(_Handle[None]):
     async def report(self, report: GateReport) -> GateNews:
         news: GateNews = await self._answer("report", report)
         return news
-
-
-@contextmanager
-def _our_errors(stage: str) -> Iterator[None]:
-    """Serve wraps what a replica raised; a lost replica and a full queue become our types."""
-    try:
-        yield
-    except RayTaskError as error:
-        if isinstance(error.cause, AvatarError):
-            raise error.cause from None
-        text = f"the {stage} stage failed: {type(error.cause).__name__}: {error.cause}"
-        raise EngineRuntimeError(text, stage=stage, retryable=True) from None
-    except BackPressureError as error:
-        raise StageOverloadedError(f"the {stage} stage's queue is full", stage=stage) from error
-    except (RayError, RayServeException) as error:
-        text = f"a replica of the {stage} stage was lost: {type(error).__name__}"
-        raise EngineRuntimeError(text, stage=stage, retryable=True) from error

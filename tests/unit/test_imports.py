@@ -11,7 +11,7 @@ STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
 COMPOSERS = {"graph.app", "graph.config", "graph.launch", "graph.preflight"}
 MAY_IMPORT_RAY = {
-    "graph.app", "graph.gatekeeper", "graph.handles", "graph.instruments", "graph.launch",
+    "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments", "graph.launch",
     "graph.router", "web.ingress",
 }  # fmt: skip
 MODEL_PACKAGES = {
