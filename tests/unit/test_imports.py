@@ -11,8 +11,8 @@ STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
 COMPOSERS = {"graph.app", "graph.config", "graph.launch", "graph.preflight"}
 MAY_IMPORT_RAY = {
-    "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments", "graph.launch",
-    "graph.router", "web.ingress",
+    "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments",
+    "graph.launch", "graph.router", "web.ingress",
 }  # fmt: skip
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
