@@ -142,13 +142,13 @@ class LogicalGpu:
     def _taken(self) -> list[tuple[str, float]]:
         """Stage and memory of every claim that is held; the files of others are removed."""
         found = []
-        for path in sorted(self._path.parent.glob(f"{self._path.name}.*")):
+        for path in self._path.parent.glob(f"{self._path.name}.*"):
             if _is_held(path):
                 claim = json.loads(path.read_text())
                 found.append((str(claim["stage"]), float(claim["memory_gb"])))
             else:
                 path.unlink()
-        return found
+        return sorted(found)
 
     @contextmanager
     def _shared(self) -> Iterator[Sharing]:
