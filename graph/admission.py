@@ -119,6 +119,13 @@ class SpeechAdmission:
     def n_waiting(self) -> int:
         return sum(isinstance(one, Waiter) for one in self._line)
 
+    @property
+    def n_wanted(self) -> float:
+        """How many turns there would be if there were room for all: those that run and wait, and
+        the share of those refused that is expected back."""
+        n_promises = len(self._line) - self.n_waiting
+        return self.n_running + self.n_waiting + self._returning * n_promises
+
     def n_ingresses(self, now_s: float) -> int:
         """How many ingress processes there are, as far as they told."""
         return self._running.n_ingresses(now_s, 4 * self.settings.idle_report_every_s)
@@ -167,6 +174,10 @@ class SpeechAdmission:
         """Where one who waits stands, and until when."""
         index = self._line.index(waiter)
         return QueueUpdated(index + 1, self._waits(now_s)[index])
+
+    def predicted_wait_s(self, now_s: float) -> float:
+        """How long the last in line will have to wait; 0 while nobody waits there."""
+        return self._waits(now_s)[-1] if self.n_waiting else 0.0
 
     def review(self, now_s: float) -> None:
         """Let in, from the front of the line, whoever fits by now; refuse who waited too long."""

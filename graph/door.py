@@ -27,6 +27,11 @@ class Door:
         self._now = now
         self._changed = asyncio.Event()
 
+    def n_wanted(self) -> float:
+        """How many turns there would be with room for all; those that are gone do not count."""
+        self.admission.review(self._now())
+        return self.admission.n_wanted
+
     async def enter(
         self, turn_id: str, ingress_id: str, waited_s: float = 0.0
     ) -> AsyncGenerator[QueueUpdated, None]:

@@ -14,14 +14,18 @@ from typing import Any
 
 from ray import serve
 
+from deployments.caller import logger_of
 from deployments.config import Settings
 from deployments.errors import TurnRefusedError
 from graph.admission import AdmissionSettings
 from graph.cluster_gate import GateNews, GateReport, Refused
 from graph.door import Door
 from graph.events import QueueUpdated
+from graph.instruments import RAY
+from graph.metrics import AdmissionMetrics
+from graph.scaling import TURNS
 
-logger = logging.getLogger("avatar.admission")
+logger = logger_of("avatar.admission")
 
 
 class GatekeeperConfig(Settings):
@@ -38,6 +42,7 @@ class Gatekeeper:
         logging.getLogger("avatar").parent = logging.getLogger("ray.serve")
         self._settings = config.admission
         self._door = Door(config.admission, config.look_ahead_s, time.monotonic)
+        self._metrics = AdmissionMetrics(RAY)
         self._application = serve.get_replica_context().app_name
         self._counted_at_s = 0.0
         self._counting: asyncio.Task[None] | None = None
@@ -62,8 +67,15 @@ class Gatekeeper:
         for stage, effort in report.efforts:
             admission.note(stage, effort, now_s)
         self._door.report(report.ingress_id, report.turns, report.left)
-        knows_costs = admission.capacity(now_s) is not None
-        return GateNews(admission.n_replicas, admission.n_ingresses(now_s), knows_costs)
+        capacity = admission.capacity(now_s)
+        self._metrics.show(
+            capacity, admission.n_running, admission.n_waiting, admission.predicted_wait_s(now_s)
+        )
+        return GateNews(admission.n_replicas, admission.n_ingresses(now_s), capacity is not None)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Asked by Serve now and then, for its autoscaler."""
+        return {TURNS: self._door.n_wanted()}
 
     def _count_replicas(self) -> None:
         """Beside the answer, now and then: it asks Serve's controller."""

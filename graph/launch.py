@@ -20,11 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import httpx
-
 from deployments import logical_gpu
 from deployments.errors import ConfigError
 from graph.environment import ray_environment
+from graph.fit import NoRoomError, Resources, Wish, check_room, wishes
 from graph.preflight import (
     ROOT,
     LaunchOptions,
@@ -34,14 +33,10 @@ from graph.preflight import (
     serve_config,
     wants_haproxy,
 )
+from graph.ready import LaunchError, ServeApi, wait_until_ready
 
 MARK = "REALTIME_AVATAR_RUN"
 OBJECT_STORE_BYTES = 256 * 1024 * 1024  # no raw frame crosses a handle, so little is needed
-
-
-class LaunchError(Exception):
-    """The graph did not come up; the message says why."""
-
 
 Start = Callable[[LaunchOptions, LaunchSettings, Path], None]
 """Starts Ray (the folder is its temporary one) and joins it as a driver."""
@@ -83,8 +78,13 @@ def main(start: Start = one_node) -> int:
         with _run_folder() as folder, _ray(start, options, settings, folder) as token:
             _stop_on_signals(stop)  # Ray puts handlers of its own in their place
             address = _address(options)
-            _deploy(config, options.dashboard_port, token)
-            _wait_until_ready(address, options.dashboard_port, token, settings, stop)
+            wanted = wishes(config)
+            _check_room(wanted)
+            serve = ServeApi(f"http://127.0.0.1:{options.dashboard_port}", token)
+            serve.deploy(config)
+            wait_until_ready(
+                address, serve, stop, timeout_s=settings.ready_timeout_s, wanted=wanted, free=_free
+            )
             if not stop.is_set():
                 _say_ready(options, address, folder)
             stop.wait()
@@ -181,72 +181,24 @@ def _ray(
         _end_leftovers(run_id)
 
 
-def _deploy(config: dict[str, Any], dashboard_port: int, token: str) -> None:
-    answer = httpx.put(
-        f"http://127.0.0.1:{dashboard_port}/api/serve/applications/",
-        json=config,
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=60,
-    )
-    if answer.is_error:
-        raise LaunchError(f"Ray Serve refused the profile: {answer.text.strip()[-800:]}")
-
-
-def _wait_until_ready(
-    address: str, dashboard_port: int, token: str, settings: LaunchSettings, stop: threading.Event
-) -> None:
-    """Until a turn can be answered; says what is still loading.
-
-    Raises:
-        LaunchError: a stage failed, or nothing came up in time.
+def _check_room(wanted: list[Wish]) -> None:
+    """Raises:
+    LaunchError: replicas that this cluster can never place; Serve would wait for ever.
     """
-    began, said = time.monotonic(), ""
-    while not stop.wait(0.2):
-        waiting = _loading(address)
-        if waiting == "":
-            return
-        _raise_if_failed(dashboard_port, token)
-        if waiting != said:
-            print(f"Loading: {waiting}", flush=True)
-            said = waiting
-        if time.monotonic() - began > settings.ready_timeout_s:
-            after = f"not ready after {settings.ready_timeout_s:.0f} s"
-            raise LaunchError(f"{after}; still loading: {waiting}")
+    import ray
 
-
-def _loading(address: str) -> str:
-    """What is not ready yet, in words; empty when a turn can be answered."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
     try:
-        health = httpx.get(f"{address}/health", timeout=5, verify=False).json()
-        stages = health["deployments"].items()
-    except (httpx.HTTPError, ValueError, KeyError):
-        return "the ingress"
-    if health["status"] in ("ready", "degraded"):
-        return ""
-    return ", ".join(name for name, stage in stages if stage["status"] != "ready") or "the graph"
+        check_room(wanted, [node["Resources"] for node in nodes if node["Alive"]])
+    except NoRoomError as error:
+        raise LaunchError(f"the profile does not fit here: {error}") from None
 
 
-def _raise_if_failed(dashboard_port: int, token: str) -> None:
-    try:
-        answer = httpx.get(
-            f"http://127.0.0.1:{dashboard_port}/api/serve/applications/",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=5,
-        ).json()
-    except (httpx.HTTPError, ValueError):
-        return  # the dashboard is busy; the deadline decides
-    for name, application in answer.get("applications", {}).items():
-        if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
-            raise LaunchError(f"{name} did not start: {_reason(application)}")
+def _free() -> Resources:
+    import ray
 
-
-def _reason(application: dict[str, Any]) -> str:
-    """The line that names the cause, out of Serve's long message."""
-    parts = [application.get("message", "")]
-    parts += [d.get("message", "") for d in application.get("deployments", {}).values()]
-    lines = [line.strip() for part in parts for line in part.splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line and not line.startswith("File")]
-    return named[-1] if named else " ".join(lines)[-400:]
+    found: Resources = ray.available_resources()  # type: ignore[no-untyped-call]
+    return found
 
 
 def _say_ready(options: LaunchOptions, address: str, folder: Path) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pydantic import Field, ValidationError
 from deployments.config import Settings
 from deployments.cost_model import STAGES, read_cost_model
 from deployments.errors import ConfigError
+from deployments.registry import ENGINES
+from graph.cards import check_logical, let_grow, let_sleep
 from graph.config import read_config
 from graph.disk import check_disk
 from graph.transport import HAPROXY_PORTS, Transport, has_haproxy
@@ -37,6 +40,8 @@ class LaunchSettings(Settings):
     transport: Transport = "default"
     cost_model: str | None = None  # of the fakes: a name in cluster/models, or a file
     ready_timeout_s: float = Field(default=180.0, gt=0)
+    # Stages on GPUs have no replica when nobody has asked for so long; None: they stay.
+    sleep_after_s: float | None = Field(default=None, gt=0)
     # How often Serve's autoscaler hears of its replicas; None: Serve's own 10 s.
     scaling_news_every_s: float | None = Field(default=None, gt=0)
 
@@ -73,6 +78,7 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     args = config["applications"][0]["args"]
     if (cost_model := launch_settings(options).cost_model) is not None:
         _tell_costs(args, cost_model)
+    _check_engines(options.profile, args)
     read_config(args)
     return config
 
@@ -84,7 +90,9 @@ def filled_profile(options: LaunchOptions) -> dict[str, Any]:
         ConfigError: no such profile.
     """
     config = _read_profile(_profile_file(options.profile))
-    config.pop(LAUNCH_KEY, None)
+    own, chosen = _settings(config, {}), launch_settings(options)
+    del config[LAUNCH_KEY]
+    _place(config["applications"][0], own, chosen)
     http = config.setdefault("http_options", {})
     http.update(host=options.host, port=options.port)
     if options.tls_cert is not None and options.tls_key is not None:
@@ -125,17 +133,44 @@ def _model_file(name: str) -> Path:
     )
 
 
+def _place(application: dict[str, Any], own: LaunchSettings, chosen: LaunchSettings) -> None:
+    """The stages on as many cards as were chosen; ``own``: what the profile was written for."""
+    if chosen.logical_gpus:
+        check_logical(application)
+        if own.logical_gpus:
+            let_grow(application, chosen.logical_gpus / own.logical_gpus)
+    if chosen.sleep_after_s is not None:
+        let_sleep(application, chosen.sleep_after_s)
+
+
+def _check_engines(profile: str, args: Mapping[str, Any]) -> None:
+    """Engines that a profile foresees and nobody has written yet, all in one line.
+
+    Raises:
+        ConfigError: there are several; of a single one the registry says more.
+    """
+    chosen = [(s, args[s].get("engine")) for s in STAGES if isinstance(args.get(s), dict)]
+    missing = [f"{s} {name}" for s, name in chosen if name and (s, name) not in ENGINES]
+    if len(missing) > 1:
+        twin = f"fake-{profile}"
+        advice = f"; PROFILE={twin} is the same on fakes" if twin in profile_names() else ""
+        raise ConfigError(f"this build has no engine for {', '.join(missing)}{advice}")
+
+
 def launch_settings(options: LaunchOptions) -> LaunchSettings:
     """What the profile says to the launcher; the launch options win.
 
     Raises:
         ConfigError: no such profile, or a setting that cannot work.
     """
-    said = _read_profile(_profile_file(options.profile)).get(LAUNCH_KEY) or {}
     names = ("logical_gpus", "transport", "cost_model")
     chosen = {n: value for n in names if (value := getattr(options, n)) is not None}
+    return _settings(_read_profile(_profile_file(options.profile)), chosen)
+
+
+def _settings(config: Mapping[str, Any], chosen: Mapping[str, Any]) -> LaunchSettings:
     try:
-        return LaunchSettings.model_validate({**said, **chosen})
+        return LaunchSettings.model_validate({**config[LAUNCH_KEY], **chosen})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join([LAUNCH_KEY, *(str(part) for part in first["loc"])])
@@ -157,6 +192,7 @@ def _read_profile(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(path.read_text())
         if config["applications"][0]["import_path"] != "graph.app:build":
             raise ValueError
+        config[LAUNCH_KEY] = dict(config.get(LAUNCH_KEY) or {})
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
