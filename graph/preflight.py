@@ -152,9 +152,8 @@ def _check_engines(profile: str, args: Mapping[str, Any]) -> None:
     chosen = [(s, args[s].get("engine")) for s in STAGES if isinstance(args.get(s), dict)]
     missing = [f"{s} {name}" for s, name in chosen if name and (s, name) not in ENGINES]
     if len(missing) > 1:
-        twin = f"fake-{profile}"
-        advice = f"; PROFILE={twin} is the same on fakes" if twin in profile_names() else ""
-        raise ConfigError(f"this build has no engine for {', '.join(missing)}{advice}")
+        text = f"this build does not have the engines of the profile {profile!r}"
+        raise ConfigError(f"{text}: {', '.join(missing)}; PROFILE=fake-l4 simulates them")
 
 
 def launch_settings(options: LaunchOptions) -> LaunchSettings:
