@@ -1,4 +1,4 @@
-"""What a figure was measured on: hardware, load, versions, and memory of a tree of processes."""
+"""What a figure was measured on: hardware, load, versions; memory and time of a tree of processes."""
 
 import os
 import platform
@@ -125,6 +125,21 @@ def memory_bytes(pid: int, kind: str, proc: Path = PROC) -> int | None:
         if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def tree_cpu_s(root_pid: int, proc: Path = PROC) -> dict[str, float]:
+    """Processor time so far, by name: those that go by the same one together."""
+    found: dict[str, float] = {}
+    for pid in tree_of(root_pid, proc):
+        entry = proc / str(pid)
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        ticks = int(fields[11]) + int(fields[12])  # its own, in user and in kernel mode
+        name = _name(entry)
+        found[name] = found.get(name, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def _name(entry: Path) -> str:

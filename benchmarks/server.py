@@ -42,6 +42,12 @@ class Launched(Server):
     process: "subprocess.Popen[str]"
     lines: list[str]
 
+    @property
+    def run_folder(self) -> Path:
+        """Where it keeps what ends with it."""
+        (file,) = filter(None, map(_token_file, self.lines))
+        return file.parent
+
     def replicas(self, deployment: str) -> list[int]:
         """The pids of the deployment's running replicas."""
         return [replica.pid for replica in self.dashboard.replicas(deployment)]
@@ -128,6 +134,12 @@ def free_port() -> int:
         return port
 
 
+def _token_file(line: str) -> Path | None:
+    """The file that the launcher names, if this is the line that does."""
+    _, found, path = line.partition("its token: cat ")
+    return Path(path.strip(" )\n")) if found else None
+
+
 class _Output:
     """Reads what the server prints until it ends."""
 
@@ -153,8 +165,8 @@ class _Output:
         for line in self._process.stdout or ():
             self.lines.append(line.rstrip())
             self._say(line.rstrip())
-            if "its token: cat " in line:
-                self._token = Path(line.rpartition("cat ")[2].strip(" )\n")).read_text()
+            if (file := _token_file(line)) is not None:
+                self._token = file.read_text()
             if line.startswith("  Stop with"):
                 self._ready.set()
         if self._process.stdout is not None:
