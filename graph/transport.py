@@ -1,7 +1,7 @@
 """How Serve carries requests and answers: as it does by default, or in its throughput mode.
 
-In throughput mode replicas call each other by gRPC, their code shares Serve's event loop, and logs
-are buffered. HAProxy in front belongs to it where other machines are served; on loopback Serve's
+In throughput mode replicas call each other by gRPC, and their code shares Serve's event loop: one
+blocking call would hold up every stream and the health checks. HAProxy in front belongs to it where other machines are served; on loopback Serve's
 own proxy stays, for HAProxy shows its statistics to everybody who can reach the machine.
 
 Serve reads all of this from the environment when it is imported, so it must be the same in every
@@ -59,5 +59,6 @@ def environment(
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": str(int(haproxy)),
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(MESSAGE_BYTES),
+        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # else a turn's line waits for 999 others
         **{name: str(Path(folder or "", file)) for name, file in files.items()},
     }
