@@ -28,7 +28,7 @@ class FakeLlm:
 
         ``fail_after_deltas`` says when the failing call fails; alone it makes every call fail.
         A hanging call says nothing for ``hang_s`` and then fails. ``repeat`` says what follows the
-        first colon ("Repeat after me: ..."), or all of it where there is none.
+        first colon ("Repeat after me: ..."), and the text where there is none.
         """
 
         rule: Literal["fixed", "echo", "repeat"] = "fixed"
@@ -62,9 +62,10 @@ class FakeLlm:
         return self._stream(self._text(messages[-1].content), call)
 
     def _text(self, heard: str) -> str:
-        if self._settings.rule == "repeat":
-            return _COLON.split(heard, 1)[-1].strip()
-        return heard if self._settings.rule == "echo" else self._settings.text
+        rule = self._settings.rule
+        if rule == "repeat" and (colon := _COLON.search(heard)):
+            return heard[colon.end() :].strip()
+        return heard if rule == "echo" else self._settings.text
 
     def _stream(self, text: str, call: int) -> Iterator[str]:
         settings = self._settings

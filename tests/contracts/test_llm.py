@@ -117,6 +117,21 @@ def test_the_fake_repeats_the_user_when_told_to() -> None:
     assert "".join(fake(rule="echo").reply(asked(text), "en")) == text
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "said"),
+    [
+        ("Repeat after me: one: two.", "one: two."),
+        ("跟我说：你好。", "你好。"),
+        ("What can you do?", "The text."),
+    ],
+)
+def test_the_fake_says_what_it_is_asked_to_repeat_and_else_its_text(
+    asked_for: str, said: str
+) -> None:
+    engine = fake(rule="repeat", text="The text.")
+    assert "".join(engine.reply(asked(asked_for), "en")) == said
+
+
 def test_the_fake_says_its_text() -> None:
     assert list(fake(text="One two. Three.").reply(asked("hi"), "en")) == [
         "One",
