@@ -1,8 +1,9 @@
 """How Serve carries requests and answers: as it does by default, or in its throughput mode.
 
 In throughput mode replicas call each other by gRPC, and their code shares Serve's event loop: one
-blocking call would hold up every stream and the health checks. HAProxy in front belongs to it where other machines are served; on loopback Serve's
-own proxy stays, for HAProxy shows its statistics to everybody who can reach the machine.
+blocking call would hold up every stream and the health checks. HAProxy in front belongs to it where
+other machines are served; on loopback Serve's own proxy stays, for HAProxy shows its statistics to
+everybody who can reach the machine.
 
 Serve reads all of this from the environment when it is imported, so it must be the same in every
 process of a cluster: head, workers and drivers.
