@@ -53,9 +53,17 @@ class User:
     """Talks to one server over one connection that stays open, as a browser's does."""
 
     def __init__(
-        self, url: str, transport: httpx.BaseTransport | None = None, now: Now = time.perf_counter
+        self,
+        url: str,
+        transport: httpx.BaseTransport | None = None,
+        now: Now = time.perf_counter,
+        *,
+        key: str = "",
     ) -> None:
-        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT, transport=transport)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport
+        )
         self._now = now
 
     def __enter__(self) -> "User":

@@ -1,19 +1,23 @@
 """Replicas that die, hang or are replaced while several people are being answered: nobody's answer
-is lost. Each test shows that stretches were in flight on what it struck."""
+is lost, whichever transport carries it. Each test shows that stretches were in flight on what it
+struck."""
 
 import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 
 from benchmarks.chaos_faults import STAGES, Site, redeploy
 from benchmarks.chaos_striker import Striker, Target, gcs_address_of
+from benchmarks.speech import wav
 from tests.media import boxes, read_mp4
 from tests.serving import ROOT, running
 
@@ -22,13 +26,15 @@ N_PEOPLE = 4
 TEXT = "This is a reply that takes some time to say. And it has a second sentence, too."
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Fakes whose drawing takes a while, and two replicas of it."""
+@pytest.fixture(scope="module", params=["default", "throughput"])
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """Fakes that say what they hear and draw slowly, and two replicas that draw."""
     folder = tmp_path_factory.mktemp("chaos")
     config = yaml.safe_load((ROOT / "cluster" / "fake.yaml").read_text())
     (application,) = config["applications"]
-    application["args"]["llm"]["options"] = {"text": TEXT}
+    application["args"]["llm"]["options"] = {"rule": "echo"}
     application["args"]["avatar"].update(
         options={"cost": {"frames_per_s": {1: 100, 8: 100}}},
         hedge_after_s=0.5,
@@ -36,7 +42,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     profile: Path = folder / "slow.yaml"
     profile.write_text(yaml.safe_dump(config))
-    with running(profile) as server:
+    # The ingress is to wait for its turns when it is replaced, not for load balancers as well.
+    settings = {"TRANSPORT": request.param, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
+    with running(profile, **settings) as server:
         (ingress, *_) = server.dashboard.wait_for_replicas("ingress", 1)
         server.dashboard.wait_for_replicas("avatar", 2)
         address = gcs_address_of(ingress.pid)
@@ -55,7 +63,7 @@ class People:
             one.start()
 
     def _ask(self) -> None:
-        url, form = f"{self._url}/api/v1/conversation", {"text": "Hello."}
+        url, form = f"{self._url}/api/v1/conversation", {"text": TEXT}
         self._answers.append(httpx.post(url, data=form, timeout=60))
 
     def check_answers(self) -> None:
@@ -112,3 +120,33 @@ def test_a_new_version_waits_for_the_answers_in_progress(site: Site) -> None:
         assert not old & set(site.dashboard.replicas(name))
     answer = httpx.post(f"{site.url}/api/v1/conversation", data={"text": "Hello."}, timeout=60)
     assert boxes(answer.content)[-1] == "mfra"
+
+
+def n_cancelled(site: Site) -> float:
+    lines = httpx.get(f"{site.url}/metrics", timeout=30).text.splitlines()
+    counts = [x for x in lines if "avatar_turns_total{" in x and 'outcome="cancelled"' in x]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counts)
+
+
+def test_a_viewer_who_leaves_ends_the_turn(site: Site) -> None:
+    before = n_cancelled(site)
+    url, form = f"{site.url}/api/v1/conversation", {"text": 10 * TEXT}  # far more than look-ahead
+    with httpx.stream("POST", url, data=form, timeout=60) as answer:
+        next(answer.iter_bytes())
+    until = time.monotonic() + 30  # metrics are exported every other second
+    while n_cancelled(site) == before or site.striker.strike(painters(site), 0, 0).n_in_all:
+        assert time.monotonic() < until, "the turn goes on"
+        time.sleep(0.5)
+
+
+def test_two_minutes_of_sound_are_understood(site: Site) -> None:
+    """As numbers they are 8 MB, which go to the recogniser as one item."""
+    url, sound = f"{site.url}/api/v1/transcribe", {"audio": ("a", hum(119.0))}
+    answer = httpx.post(url, files=sound, timeout=60)
+    assert (answer.status_code, bool(answer.json()["text"])) == (200, True), answer.text
+
+
+def hum(seconds: float) -> bytes:
+    """A tone that is loud enough to be taken for speech, as a WAV file."""
+    times_s = np.arange(int(seconds * 16_000)) / 16_000
+    return wav((0.6 * np.sin(2 * np.pi * 150 * times_s)).astype(np.float32), 16_000)
