@@ -1,7 +1,7 @@
 """The launcher with a node for each logical GPU, as a cluster of machines with one card each.
 
-``python -m benchmarks.gpus_cluster`` takes and prints what ``python -m graph.launch`` does; as many
-nodes as ``LOGICAL_GPUS`` join the head, which has no card. All of it is on this machine.
+``python -m benchmarks.gpus_cluster`` takes and prints what ``python -m graph.launch`` does; a node
+for each of the profile's cards joins the head, which has none. All of it is on this machine.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.launch import OBJECT_STORE_BYTES, main
-from graph.preflight import LaunchOptions, LaunchSettings
+from graph.preflight import LAUNCH_KEY, LaunchOptions, LaunchSettings
 
 GPU_STAGES = ("asr", "tts", "avatar")
 """What each card carries one replica of."""
@@ -55,10 +55,12 @@ def one_each(config: Mapping[str, Any], n_gpus: int, n_ingresses: int) -> dict[s
     Args:
         config: a Serve configuration, as in ``cluster/``.
     """
-    (application,) = config["applications"]
+    application = dict(config["applications"][0])
+    application.pop("autoscaling_policy", None)
     n_of = {**dict.fromkeys(GPU_STAGES, n_gpus), "ingress": n_ingresses}
-    deployments = [_placed(one, n_of) for one in application["deployments"]]
-    return {**config, "applications": [{**application, "deployments": deployments}]}
+    application["deployments"] = [_placed(one, n_of) for one in application["deployments"]]
+    launch = {**config.get(LAUNCH_KEY, {}), "logical_gpus": n_gpus}
+    return {**config, LAUNCH_KEY: launch, "applications": [application]}
 
 
 def _placed(deployment: Mapping[str, Any], n_of: Mapping[str, int]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def measured(plan: Plan, n_gpus: int, folder: Path) -> Step:
     config = yaml.safe_load((PROFILES / f"{plan.profile}.yaml").read_text())
     profile = folder / f"{plan.profile}-{n_gpus}.yaml"
     profile.write_text(yaml.safe_dump(one_each(config, n_gpus, plan.n_ingresses)))
-    settings = {"LOGICAL_GPUS": str(n_gpus), "COST_MODEL": plan.cost_model}
+    settings = {"COST_MODEL": plan.cost_model}
     progress(f"{n_gpus} cards: starting the server ...")
     with running(profile, module=_MODULE, settings=settings) as server:
         for stage in GPU_STAGES:

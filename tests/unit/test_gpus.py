@@ -69,4 +69,5 @@ def test_every_card_gets_one_replica_of_each_of_its_stages() -> None:
     assert {name for name, one in deployments.items() if one.get("max_replicas_per_node") == 1} == {
         "asr", "tts", "avatar"
     }  # fmt: skip
+    assert placed["x-realtime-avatar"]["logical_gpus"] == 4
     assert config == yaml.safe_load((ROOT / "cluster" / "fake.yaml").read_text())
