@@ -9,6 +9,18 @@ FACE = "avatar"
 """The stage without whose cost nothing is known: it does nine tenths of the work."""
 
 
+def falls_behind(capacity: float | None) -> str:
+    """What is said of a machine that makes video more slowly than one person watches it, to follow
+    its name; empty where it keeps up, or nobody knows yet. ``capacity`` as ``CostBook`` gives it.
+    """
+    if capacity is None or capacity >= 1.0:
+        return ""
+    return (
+        f"makes {capacity:.2f} s of video per second, less than one person watches, so the picture "
+        "gives way"
+    )
+
+
 @dataclass(slots=True)
 class _Average:
     """Busy seconds and seconds of speech, both fading as more speech comes."""

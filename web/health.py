@@ -46,7 +46,8 @@ class DeploymentHealth:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Every deployment on the way of a turn. ``is_degraded``: a fallback answers for one."""
+    """Every deployment on the way of a turn. ``is_degraded``: something stands in for one; its
+    ``detail`` may say why."""
 
     deployments: Mapping[str, DeploymentHealth] = field(default_factory=dict)
     is_degraded: bool = False

@@ -198,3 +198,22 @@ async def test_a_reply_is_shown_as_whole_and_reduced_stretches(
     )
     assert [level for level, _ in found] == [level for level, _ in stretches]
     assert [s for _, s in found] == pytest.approx([s for _, s in stretches])
+
+
+SUMMARY = """async (health) => (await import("/js/health.js")).summary(health)"""
+SLOW = "makes 0.52 s of video per second, less than one person watches, so the picture gives way"
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("", "Ready, with a stand-in for a part that failed"),
+        (SLOW, f"Ready, but the face {SLOW}"),
+    ],
+)
+async def test_a_server_that_does_not_do_its_best_says_why(
+    page: AvatarPage, detail: str, words: str
+) -> None:
+    face = {"status": "ready", "engine": "fake", **({"detail": detail} if detail else {})}
+    health = {"status": "degraded", "deployments": {"avatar": face}}
+    assert await page.page.evaluate(SUMMARY, health) == words

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from deployments.types import Effort
 from graph.admission import AdmissionSettings, SpeechAdmission, Waiter
-from graph.costs import CostBook
+from graph.costs import CostBook, falls_behind
 from graph.events import Progress, QueueUpdated
 from graph.fluid import Machine, Place, Work, fits, pour, waits
 from graph.running import ReplyLengths, Running
@@ -140,6 +140,22 @@ def test_one_more_than_fits_waits_and_is_let_in_when_one_ends() -> None:
     admission.leave("a")
     admission.review(0.1)
     assert third.is_admitted
+
+
+@pytest.mark.parametrize(
+    ("capacity", "words"),
+    [
+        (None, ""),
+        (1.0, ""),
+        (
+            0.518,
+            "makes 0.52 s of video per second, less than one person watches, so the picture gives "
+            "way",
+        ),
+    ],
+)
+def test_a_machine_too_slow_for_one_person_is_called_so(capacity: float | None, words: str) -> None:
+    assert falls_behind(capacity) == words
 
 
 def test_a_silent_face_costs_nothing() -> None:

@@ -23,7 +23,10 @@ export function summary(health) {
   const named = (status) => parts.filter(([, d]) => d.status === status).map(([n]) => partName(n));
   if (named("failed").length) return `Could not start: ${named("failed").join(", ")}`;
   if (health.status === "loading") return `Loading: ${named("loading").join(", ") || "models"}`;
-  if (health.status === "degraded") return "Ready, with a stand-in for a part that failed";
+  if (health.status === "degraded") {
+    const details = parts.filter(([, d]) => d.detail).map(([n, d]) => `the ${partName(n)} ${d.detail}`);
+    return details.length ? `Ready, but ${details.join("; ")}` : "Ready, with a stand-in for a part that failed";
+  }
   return "Ready";
 }
 
