@@ -25,6 +25,9 @@ MARGIN_S = 60
 """What a pod may take beyond its last answer: Serve starts the replicas elsewhere first, and a
 proxy that is not needed any more stays for half a minute (Ray 2.60's default)."""
 
+SURGE_CARDS = 1
+"""Beyond what the replicas fill, for a new version to begin on (cluster/production.yaml)."""
+
 _FRONT = "front"  # the custom resource of the pod that holds the store
 _HEADER = """\
 # Made by `python -m cluster.kuberay.generate` from cluster/{profile}.yaml and from template.yaml,
@@ -46,7 +49,6 @@ def manifest(profile: str) -> Json:
         profile, "0.0.0.0", 8000, 8265, data_dir=DATA_DIR, api_keys_file=KEYS_FILE
     )
     serve = filled_profile(options)
-    serve["proxy_location"] = "EveryNode"  # the head takes no callers
     deployments = serve["applications"][0]["deployments"]
     _keep_off_cards(deployments)
     made: Json = yaml.safe_load((HERE / "template.yaml").read_text())
@@ -133,7 +135,7 @@ def _size_cards(group: Json, deployments: Sequence[Json]) -> None:
     group.update(
         replicas=least,
         minReplicas=least,
-        maxReplicas=cards_needed(deployments, "max_replicas", n_cpus),
+        maxReplicas=cards_needed(deployments, "max_replicas", n_cpus) + SURGE_CARDS,
     )
 
 
