@@ -1,15 +1,26 @@
 """The real server, started as a user does; quiet unless it fails."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 from benchmarks.server import Launched as Server
 from benchmarks.server import free_port, launch, stop
 from benchmarks.server import running as started
 from graph.preflight import ROOT
 
-__all__ = ["ROOT", "Server", "free_port", "launch", "running", "stop", "wait_for_replicas"]
+__all__ = [
+    "ROOT",
+    "Server",
+    "free_port",
+    "launch",
+    "n_cancelled",
+    "running",
+    "stop",
+    "wait_for_replicas",
+]
 
 
 def _quiet(line: str) -> None:
@@ -26,3 +37,10 @@ def running(profile: str | Path, **settings: str) -> Iterator[Server]:
 def wait_for_replicas(server: Server, deployment: str, n: int) -> list[int]:
     """The pids of the deployment's replicas once ``n`` of them run."""
     return [replica.pid for replica in server.dashboard.wait_for_replicas(deployment, n)]
+
+
+def n_cancelled(url: str, headers: Mapping[str, str] | None = None) -> float:
+    """How many turns the server has counted whose client left; it says so seconds later."""
+    lines = httpx.get(f"{url}/metrics", headers=headers, timeout=30).text.splitlines()
+    counts = [x for x in lines if "avatar_turns_total{" in x and 'outcome="cancelled"' in x]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in counts)

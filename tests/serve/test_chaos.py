@@ -19,7 +19,7 @@ from benchmarks.chaos_faults import STAGES, Site, redeploy
 from benchmarks.chaos_striker import Striker, Target, gcs_address_of
 from benchmarks.speech import wav
 from tests.media import boxes, read_mp4
-from tests.serving import ROOT, running
+from tests.serving import ROOT, n_cancelled, running
 
 FPS, TAIL = 25, 8
 N_PEOPLE = 4
@@ -122,19 +122,13 @@ def test_a_new_version_waits_for_the_answers_in_progress(site: Site) -> None:
     assert boxes(answer.content)[-1] == "mfra"
 
 
-def n_cancelled(site: Site) -> float:
-    lines = httpx.get(f"{site.url}/metrics", timeout=30).text.splitlines()
-    counts = [x for x in lines if "avatar_turns_total{" in x and 'outcome="cancelled"' in x]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in counts)
-
-
 def test_a_viewer_who_leaves_ends_the_turn(site: Site) -> None:
-    before = n_cancelled(site)
+    before = n_cancelled(site.url)
     url, form = f"{site.url}/api/v1/conversation", {"text": 10 * TEXT}  # far more than look-ahead
     with httpx.stream("POST", url, data=form, timeout=60) as answer:
         next(answer.iter_bytes())
     until = time.monotonic() + 30  # metrics are exported every other second
-    while n_cancelled(site) == before or site.striker.strike(painters(site), 0, 0).n_in_all:
+    while n_cancelled(site.url) == before or site.striker.strike(painters(site), 0, 0).n_in_all:
         assert time.monotonic() < until, "the turn goes on"
         time.sleep(0.5)
 

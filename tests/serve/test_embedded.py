@@ -23,7 +23,7 @@ from deployments.registry import load_engine
 from deployments.types import AudioChunk, ReplySentence, Samples
 from tests.lips import av_offset_ms
 from tests.media import boxes, read_mp4
-from tests.serving import Server, wait_for_replicas
+from tests.serving import Server, n_cancelled, wait_for_replicas
 
 FPS = 25
 TAIL = 8
@@ -237,7 +237,7 @@ def test_a_client_that_leaves_stops_the_work_within_a_second(
     before = cpu_s(workers)
     ask(client, text="Tell me a story.")
     whole_story = cpu_s(workers) - before
-    kept_before, n_before = media_files(embedded_server), n_cancelled(client)
+    kept_before, n_before = media_files(embedded_server), n_cancelled(embedded_server.url)
 
     before = cpu_s(workers)
     form = {"text": "Tell me a story."}
@@ -250,15 +250,9 @@ def test_a_client_that_leaves_stops_the_work_within_a_second(
     assert cpu_s(workers) - before < 0.75 * whole_story
     assert media_files(embedded_server) == kept_before
     until = time.monotonic() + 30  # metrics are exported every other second
-    while n_cancelled(client) == n_before:
+    while n_cancelled(embedded_server.url) == n_before:
         assert time.monotonic() < until, "the turn was not counted as cancelled"
         time.sleep(0.5)
-
-
-def n_cancelled(client: httpx.Client) -> float:
-    lines = client.get("/metrics").text.splitlines()
-    counts = [x for x in lines if "avatar_turns_total{" in x and 'outcome="cancelled"' in x]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in counts)
 
 
 def test_a_client_that_leaves_in_mid_upload_leaves_nothing_behind(
