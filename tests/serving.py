@@ -1,6 +1,7 @@
 """The real server, started as a user does; quiet unless it fails."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,7 @@ __all__ = [
     "n_cancelled",
     "running",
     "stop",
+    "until",
     "wait_for_replicas",
 ]
 
@@ -32,6 +34,14 @@ def running(profile: str | Path, **settings: str) -> Iterator[Server]:
     """A server that can answer, ended at the end."""
     with started(profile, say=_quiet, settings=settings) as server:
         yield server
+
+
+def until(is_so: Callable[[], bool], what: str, patience_s: float = 40.0) -> None:
+    """Return once it is; ``what`` is said if it never becomes so."""
+    end_s = time.monotonic() + patience_s
+    while not is_so():
+        assert time.monotonic() < end_s, what
+        time.sleep(0.02)
 
 
 def wait_for_replicas(server: Server, deployment: str, n: int) -> list[int]:

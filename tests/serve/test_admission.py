@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.serving import ROOT, Server, running, wait_for_replicas
+from tests.serving import ROOT, Server, running, until, wait_for_replicas
 
 # The brain says what it hears, mostly six seconds of speech; the face makes at most 2 s of it per
 # second, of which admission gives out 0.85: one turn fits, and on a busier machine too.
@@ -93,13 +93,6 @@ class Turn:
 
 def begin(server: Server, text: str = SIX_S) -> Turn:
     return Turn(f"{server.url}/api/v1/conversation/stream", text).start()
-
-
-def until(is_so: Callable[[], bool], what: str, patience_s: float = 40.0) -> None:
-    end = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 def begun(server: Server, text: str = SIX_S) -> Turn:
