@@ -9,46 +9,64 @@ import pytest
 import ray
 from ray import serve
 from ray.cluster_utils import Cluster
+from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
 from cluster.kuberay import drain
 from graph.launch import OBJECT_STORE_BYTES
+from tests.serving import free_port
+
+# What Ray itself leaves open or finds outdated, when it starts and ends in this process.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 N_ITEMS = 40
 PLACE = {"place": 1.0}  # of the nodes where the answerer may run
 
 
-@serve.deployment(
-    graceful_shutdown_timeout_s=20,
-    graceful_shutdown_wait_loop_s=0.1,
-    ray_actor_options={"num_cpus": 0.1, "resources": {"place": 0.1}},
-)
-class Answerer:
-    """Streams for a few seconds, as an ingress does for minutes."""
+def application() -> Application:
+    """Somebody who streams for a few seconds, as an ingress does for minutes."""
 
-    def node_id(self) -> str:
-        node_id: str = ray.get_runtime_context().get_node_id()
-        return node_id
+    class Answerer:
+        def node_id(self) -> str:
+            node_id: str = ray.get_runtime_context().get_node_id()
+            return node_id
 
-    async def answer(self) -> AsyncIterator[int]:
-        for item in range(N_ITEMS):
-            yield item
-            await asyncio.sleep(0.1)
+        async def answer(self) -> AsyncIterator[int]:
+            for item in range(N_ITEMS):
+                yield item
+                await asyncio.sleep(0.1)
+
+    answerer = serve.deployment(
+        name="answerer",
+        graceful_shutdown_timeout_s=20,
+        graceful_shutdown_wait_loop_s=0.1,
+        ray_actor_options={"num_cpus": 0.1, "resources": {"place": 0.1}},
+    )(Answerer)
+    return answerer.bind()
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
     """A head that runs no replica, and the driver's connection to it."""
-    with tempfile.TemporaryDirectory(prefix="ra-") as folder:
-        options = {"temp_dir": folder, "include_dashboard": True, "dashboard_port": 0}
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # sockets limit it
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES, **options},
+            head_node_args={
+                "num_cpus": 1,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "include_dashboard": True,
+                "dashboard_port": free_port(),
+                "temp_dir": folder,
+            },
         )
         ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
-        serve.start(proxy_location="Disabled")
+        serve.start(proxy_location="Disabled", http_options={"port": free_port()})
         yield cluster
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
         cluster.shutdown()
 
@@ -59,7 +77,7 @@ def add_node(nodes: Cluster) -> Any:
 
 async def test_a_node_is_left_when_its_last_answer_has_ended(nodes: Cluster) -> None:
     leaving = add_node(nodes)
-    handle: DeploymentHandle[Any] = serve.run(Answerer.bind(), name="drain", route_prefix=None)
+    handle: DeploymentHandle[Any] = serve.run(application(), name="drain", route_prefix=None)
     assert await handle.node_id.remote() == leaving.node_id
     staying = add_node(nodes)
     stream = handle.options(stream=True).answer.remote()
@@ -75,7 +93,7 @@ async def test_a_node_is_left_when_its_last_answer_has_ended(nodes: Cluster) -> 
 async def test_a_node_that_goes_on_serving_is_told_of(nodes: Cluster) -> None:
     (kept,) = [n for n in nodes.worker_nodes if drain.serving_on(n.node_id)]
     assert drain.wait_until_empty(kept.node_id, within_s=0.0) is False
-    assert drain.serving_on(kept.node_id) == ["ServeReplica:drain:Answerer"]
+    assert drain.serving_on(kept.node_id) == ["ServeReplica:drain:answerer"]
 
 
 def test_a_node_that_is_not_there_cannot_be_left(nodes: Cluster) -> None:
