@@ -74,7 +74,7 @@ class ComposedGraph:
     async def _in_process(self, wav: bytes) -> ComposedTurn:
         start_s = time.perf_counter()
         audio = await self._hear(wav)
-        decode_ms = (time.perf_counter() - start_s) * 1000
+        heard_s = time.perf_counter()
         cards = await self._stages.avatar.portraits()
         request = TurnRequest(
             audio=audio,
@@ -83,7 +83,7 @@ class ComposedGraph:
             avatar_id=cards[0].id,
             received_at_s=start_s,
             look_ahead_s=self._config.ingress.look_ahead_s,
-            decode_ms=decode_ms,
+            marks={"decode_start": start_s, "decode_end": heard_s},
         )
         return await self._watched(request, start_s)
 

@@ -5,7 +5,6 @@ the machine; it has been told of its own turns and efforts all along, so it star
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Protocol, TypeVar
 
+from deployments.caller import logger_of
 from deployments.errors import TurnRefusedError
 from deployments.streams import Reader
 from deployments.types import Effort
@@ -21,7 +21,7 @@ from graph.door import Door
 from graph.events import Progress, QueueUpdated
 from graph.timing import Now
 
-logger = logging.getLogger("avatar.admission")
+logger = logger_of("avatar.admission")
 
 PlaceT = TypeVar("PlaceT")
 
@@ -44,12 +44,13 @@ class GateReport:
 
 @dataclass(frozen=True, slots=True)
 class GateNews:
-    """What it is told in return, so that it could go on alone. ``knows_costs`` is false when the
-    one who decides has just begun: then it wants to hear all that is known."""
+    """What it is told in return, so that it could go on alone. ``capacity``: seconds of video per
+    second that the whole machine makes; ``None`` when the one who decides has just begun: then it
+    wants to hear all that is known."""
 
     n_replicas: Mapping[str, int]
     n_ingresses: int
-    knows_costs: bool
+    capacity: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,15 @@ class _Turn:
         return replace(self.progress, ahead_s=self.progress.ahead_s - (now_s - self.told_at_s))
 
 
+OnReport = Callable[[GateReport, int, bool], None]
+"""Told each report, how many of this process's turns wait to be let in, and whether it has to
+decide alone."""
+
+
+def _ignore_report(report: GateReport, n_waiting: int, is_alone: bool) -> None:
+    """The default observer."""
+
+
 class _AnswersAgain(Exception):
     """The deployment does; whoever waits here goes back there."""
 
@@ -99,8 +109,10 @@ class ClusterGate:
         look_ahead_s: float,
         now: Now = time.monotonic,
         cpu_s: Callable[[], float] = time.process_time,
+        on_report: OnReport = _ignore_report,
     ) -> None:
         self._stage, self._settings, self._id, self._now = stage, settings, ingress_id, now
+        self._on_report = on_report
         # What this process knows of its own turns needs no time to settle and never lapses.
         own = settings.model_copy(update={"settle_s": 0.0, "lease_s": inf})
         self._alone = Door(own, look_ahead_s, now)
@@ -110,6 +122,7 @@ class ClusterGate:
         self._efforts: dict[tuple[str, str], Effort] = {}
         self._retell: list[tuple[str, Effort]] = []
         self._own = _OwnTime(cpu_s)
+        self.capacity: float | None = None  # of the machine, as last told
         self._is_alone = False
         self._turned = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -246,6 +259,7 @@ class ClusterGate:
             Exception: whatever the stage raised; who left is told again.
         """
         report = self._report_now()
+        self._on_report(report, self._n_entering, self._is_alone)
         for stage, effort in report.efforts:
             self._alone.admission.note(stage, effort, self._now())
         if self._retell:
@@ -284,7 +298,8 @@ class ClusterGate:
             self._turn(is_alone=False)
         admission = self._alone.admission
         admission.n_replicas, admission.share = news.n_replicas, 1 / max(1, news.n_ingresses)
-        if not news.knows_costs and admission.capacity(self._now()) is not None:
+        self.capacity = news.capacity
+        if news.capacity is None and admission.capacity(self._now()) is not None:
             self._retell = admission.efforts(self._now())
             self._hurry.set()
 

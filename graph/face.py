@@ -48,6 +48,9 @@ _HANDLING_S = 0.1
 """Frames are asked for so long before their playout: they have to be sent, and what comes later
 counts as falling behind."""
 
+_LATE_S = 0.05
+"""A frame that leaves so long after its viewer needed it counts as late, as in the load tests."""
+
 _HELD_AFTER_S = 0.25
 """A viewer who has not taken a fragment for so long holds the turn up, not the machine."""
 
@@ -75,6 +78,7 @@ class Face:
         self.playback = Playback(clock.now)
         self.fps = timeline.plan.fps
         self._ladder = Ladder(settings.ladder, self.fps)
+        self.n_frames = self.n_late_frames = self.n_bytes = 0  # sent so far
         self._n_emitted = 0
 
     @property
@@ -178,6 +182,7 @@ class Face:
         asked_s = self.clock.now()
         packets = await drawing.next(self._drawing_patience_s(frame) if is_urgent else None)
         self.clock.mark("avatar_first_frame")
+        self.clock.remark("avatar_end")
         # What was there already did not cause the delay that there may be: a slow reader did.
         was_awaited = self.clock.now() - asked_s > _MIN_PATIENCE_S
         slack_s = self._due_in_s(frame) if self._is_watched else inf
@@ -221,6 +226,7 @@ class Face:
         end_frame = packets.first_frame + packets.n_frames
         is_last = self.timeline.is_cut_up and end_frame == self.timeline.n_frames_cut
         self._lay_sound(self.timeline.sample_at(end_frame))
+        self._count(packets)
         loop = asyncio.get_running_loop()
         for data in self.mp4.write(packets, is_last=is_last):
             if self._n_emitted == 1:
@@ -233,6 +239,12 @@ class Face:
                 held.cancel()
         self.playback.hold(end_frame / self.fps)  # nobody has played what was not sent
         self._tell_progress(end_frame)
+
+    def _count(self, packets: VideoPackets) -> None:
+        """Frames that are about to leave; whoever waits for the whole gets none too late."""
+        self.n_frames += packets.n_frames
+        if self._is_watched and self._due_in_s(packets.first_frame) < -_LATE_S:
+            self.n_late_frames += packets.n_frames
 
     def _tell_progress(self, end_frame: int, *, is_held: bool = False) -> None:
         timeline = self.timeline
@@ -259,6 +271,7 @@ class Face:
         mime = self.mp4.mime if self._n_emitted == 0 else None
         event = VideoFragment(self._n_emitted, data, mime, is_last)
         self._n_emitted += 1
+        self.n_bytes += len(data)
         await self.emit(event)
 
 

@@ -1,5 +1,5 @@
-"""From Serve handles to stages: cancelling, errors back in our own types, what outputs took noted.
-Nothing is decided here.
+"""From Serve handles to stages: cancelling, errors back in our own types, what outputs took noted,
+for whom it was done told. Nothing is decided here.
 
 Serve does not stop a stream that its reader leaves, so each one is held in ``cancelling``.
 """
@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from ray.serve.handle import DeploymentHandle
 
+from deployments.caller import CALLER
 from deployments.streams import cancelling
 from deployments.types import (
     AsrCapabilities,
@@ -113,7 +114,7 @@ class AsrHandle(_Handle[AsrCapabilities]):
     stage = "asr"
 
     async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
-        transcript: Transcript = await self._answer("transcribe", audio, language)
+        transcript: Transcript = await self._answer("transcribe", audio, language, CALLER.get())
         self._noted(transcript.effort)
         return transcript
 
@@ -122,7 +123,7 @@ class LlmHandle(_Handle[LlmCapabilities]):
     stage = "llm"
 
     def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
-        return self._stream("reply", messages, language)
+        return self._stream("reply", messages, language, CALLER.get())
 
 
 class TtsHandle(_Handle[TtsCapabilities]):
@@ -132,7 +133,7 @@ class TtsHandle(_Handle[TtsCapabilities]):
     def speak(
         self, sentence: ReplySentence, language: str, voice: str | None
     ) -> AsyncGenerator[SpeechChunk, None]:
-        return self._stream("speak", sentence, language, voice)
+        return self._stream("speak", sentence, language, voice, CALLER.get())
 
 
 class AvatarHandle(_Handle[AvatarCapabilities]):
@@ -148,7 +149,7 @@ class AvatarHandle(_Handle[AvatarCapabilities]):
         return frame
 
     def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
-        return self._stream("render", stretch)
+        return self._stream("render", stretch, CALLER.get())
 
 
 class AdmissionHandle(_Handle[None]):

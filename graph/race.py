@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import inf
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from deployments.errors import StageError, StageTimeoutError
 from deployments.streams import Reader
@@ -26,6 +26,16 @@ patience: the turn behind it stands still meanwhile."""
 
 _LOOK_EVERY_S = 0.15
 """How often a silent attempt is looked at, and how long one must be silent to be looked at."""
+
+
+Reason = Literal["lost", "silent", "hedge"]
+"""Why an attempt is not the first: the one before failed, or gave nothing for too long, or is still
+running and may hang."""
+
+
+def reason_of(error: StageError) -> Reason:
+    """Why the attempt follows that ended so."""
+    return "silent" if isinstance(error, StageTimeoutError) else "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ class _Race(Generic[T]):
     attempt: Callable[[int], AsyncGenerator[T, None]]
     on_stall: Callable[[], bool]
     needed_at_s: Callable[[int], float] | None
+    on_repeat: Callable[[Reason], None]
     n_left: int
     delivered: int = 0
     running: list[_Attempt[T]] = field(default_factory=list)
@@ -116,6 +127,7 @@ class _Race(Generic[T]):
         if now_s >= self.look_at_s:
             hangs = self.on_stall()
             if hangs and now_s >= self.hedge_at_s:
+                self.on_repeat("hedge")
                 self.start()
             else:
                 self.look_at_s = now_s + _LOOK_EVERY_S
@@ -131,6 +143,7 @@ class _Race(Generic[T]):
         if not error.retryable or not (self.running or self.n_left):
             raise error
         if not self.running:
+            self.on_repeat(reason_of(error))
             self.start()
 
     async def _go_on_alone(self, winner: _Attempt[T]) -> None:
@@ -169,6 +182,10 @@ class _Race(Generic[T]):
         )
 
 
+def _ignore_repeat(reason: Reason) -> None:
+    """The default observer."""
+
+
 def _hangs() -> bool:
     """Where nobody knows better, who gives no output hangs."""
     return True
@@ -181,6 +198,7 @@ async def raced(
     *,
     on_stall: Callable[[], bool] = _hangs,
     needed_at_s: Callable[[int], float] | None = None,
+    on_repeat: Callable[[Reason], None] = _ignore_repeat,
     resumes: bool = True,
 ) -> AsyncGenerator[T, None]:
     """The items of a call that is repeated when it is lost.
@@ -192,12 +210,13 @@ async def raced(
         on_stall: told that no attempt gives an output; says whether one hangs. Only then another
             begins beside it.
         needed_at_s: when, on the loop's clock, what follows so many delivered units is needed.
+        on_repeat: told of each attempt but the first.
         resumes: whether an attempt can begin after units were delivered.
 
     Raises:
         StageError: as the last attempt raised it, or it was silent for too long.
     """
-    race = _Race(policy, attempt, on_stall, needed_at_s, policy.n_attempts)
+    race = _Race(policy, attempt, on_stall, needed_at_s, on_repeat, policy.n_attempts)
     race.start()
     async with aclosing(race):
         while (item := await race.next()) is not None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from deployments.config import StageConfig
@@ -29,7 +30,7 @@ from deployments.types import (
     TtsCapabilities,
     VideoPackets,
 )
-from graph.race import RacePolicy, raced
+from graph.race import RacePolicy, Reason, raced, reason_of
 from graph.sentences import Splitter
 from graph.stages import AsrStage, AvatarStage, LlmStage, Stages, TtsStage
 from graph.standin import StandIns
@@ -37,63 +38,112 @@ from graph.standin import StandIns
 T = TypeVar("T")
 
 OnStall = Callable[[AsyncGenerator[Any, None]], bool]
+OnRepeat = Callable[[str, Reason], None]
+"""Told the stage of each call that is made once more, and why."""
+
+
+def _ignore_repeat(stage: str, reason: Reason) -> None:
+    """The default observer."""
 
 
 def with_repeats(
-    stages: Stages, asr: StageConfig, llm: StageConfig, tts: StageConfig, avatar: StageConfig
+    stages: Stages,
+    asr: StageConfig,
+    llm: StageConfig,
+    tts: StageConfig,
+    avatar: StageConfig,
+    on_repeat: OnRepeat = _ignore_repeat,
 ) -> Stages:
     """The same stages, with deadlines and repetitions as their settings say; and what stands in
     where drawing is late all the same."""
-    repeating = RepeatingAvatar(stages.avatar, avatar, stages.on_stall)
+    repeating = RepeatingAvatar(stages.avatar, avatar, stages.on_stall, on_repeat)
     return Stages(
-        asr=RepeatingAsr(stages.asr, asr),
-        llm=RepeatingLlm(stages.llm, llm),
-        tts=RepeatingTts(stages.tts, tts, stages.on_stall),
+        asr=RepeatingAsr(stages.asr, asr, on_repeat),
+        llm=RepeatingLlm(stages.llm, llm, on_repeat),
+        tts=RepeatingTts(stages.tts, tts, stages.on_stall, on_repeat),
         avatar=repeating,
         stand_ins=StandIns(repeating),
     )
 
 
-class RepeatingAsr:
+class _Repeating:
+    """What all stages have in common whose calls are made once more after a loss."""
+
+    name: str
+
+    def __init__(self, config: StageConfig, on_repeat: OnRepeat) -> None:
+        self._config, self._on_repeat = config, partial(on_repeat, self.name)
+
+    @property
+    def _policy(self) -> RacePolicy:
+        config = self._config
+        return RacePolicy(
+            self.name,
+            config.n_attempts,
+            config.first_output_timeout_s,
+            config.stall_timeout_s,
+            config.hedge_after_s,
+        )
+
+    async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
+        for attempts_left in reversed(range(self._config.n_attempts)):
+            try:
+                return await _in_time(self.name, self._config.first_output_timeout_s, call())
+            except StageError as error:
+                if not (error.retryable and attempts_left):
+                    raise
+                self._on_repeat(reason_of(error))
+        raise AssertionError("n_attempts is at least 1")
+
+
+class RepeatingAsr(_Repeating):
     """An ASR stage whose calls are repeated as a whole."""
 
-    def __init__(self, stage: AsrStage, config: StageConfig) -> None:
-        self._stage, self._config = stage, config
+    name = "asr"
+
+    def __init__(self, stage: AsrStage, config: StageConfig, on_repeat: OnRepeat) -> None:
+        super().__init__(config, on_repeat)
+        self._stage = stage
 
     async def describe(self) -> AsrCapabilities:
-        return await _answer("asr", self._config, self._stage.describe)
+        return await self._answer(self._stage.describe)
 
     async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
-        return await _answer("asr", self._config, lambda: self._stage.transcribe(audio, language))
+        return await self._answer(lambda: self._stage.transcribe(audio, language))
 
 
-class RepeatingLlm:
+class RepeatingLlm(_Repeating):
     """An LLM stage whose calls are repeated until the first sentence is whole.
 
     Another attempt may answer in other words, so text is held until then: it could not be spoken
     any sooner, and nothing has to be taken back. A held delta arrives at once as an empty one.
     """
 
-    def __init__(self, stage: LlmStage, config: StageConfig) -> None:
-        self._stage, self._config = stage, config
+    name = "llm"
+
+    def __init__(self, stage: LlmStage, config: StageConfig, on_repeat: OnRepeat) -> None:
+        super().__init__(config, on_repeat)
+        self._stage = stage
 
     async def describe(self) -> LlmCapabilities:
-        return await _answer("llm", self._config, self._stage.describe)
+        return await self._answer(self._stage.describe)
 
     async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         def attempt(_: int) -> AsyncGenerator[str, None]:
             return _held_until_whole(self._stage.reply(messages, language), language)
 
-        stream = raced(_policy("llm", self._config), attempt, len, resumes=False)
+        stream = raced(self._policy, attempt, len, on_repeat=self._on_repeat, resumes=False)
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta
 
 
-class _Hedged:
+class _Hedged(_Repeating):
     """What stages have in common whose calls may be asked a second time while the first runs."""
 
-    _on_stall: OnStall
+    def __init__(self, config: StageConfig, on_stall: OnStall, on_repeat: OnRepeat) -> None:
+        super().__init__(config, on_repeat)
+        self._on_stall = on_stall
 
     def _any_hangs(self, streams: Sequence[AsyncGenerator[Any, None]]) -> bool:
         """Whether one of them hangs; each is told of."""
@@ -104,11 +154,16 @@ class _Hedged:
 class RepeatingTts(_Hedged):
     """A TTS stage whose repetitions go on after the last delivered sample."""
 
-    def __init__(self, stage: TtsStage, config: StageConfig, on_stall: OnStall) -> None:
-        self._stage, self._config, self._on_stall = stage, config, on_stall
+    name = "tts"
+
+    def __init__(
+        self, stage: TtsStage, config: StageConfig, on_stall: OnStall, on_repeat: OnRepeat
+    ) -> None:
+        super().__init__(config, on_stall, on_repeat)
+        self._stage = stage
 
     async def describe(self) -> TtsCapabilities:
-        return await _answer("tts", self._config, self._stage.describe)
+        return await self._answer(self._stage.describe)
 
     async def speak(
         self, sentence: ReplySentence, language: str, voice: str | None
@@ -125,8 +180,9 @@ class RepeatingTts(_Hedged):
         def n_samples_of(chunk: SpeechChunk) -> int:
             return len(chunk.audio.samples)
 
-        policy = _policy("tts", self._config)
-        stream = raced(policy, attempt, n_samples_of, on_stall=on_stall)
+        stream = raced(
+            self._policy, attempt, n_samples_of, on_stall=on_stall, on_repeat=self._on_repeat
+        )
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -135,17 +191,22 @@ class RepeatingTts(_Hedged):
 class RepeatingAvatar(_Hedged):
     """An avatar stage whose repetitions go on, from a keyframe, after the last delivered frame."""
 
-    def __init__(self, stage: AvatarStage, config: StageConfig, on_stall: OnStall) -> None:
-        self._stage, self._config, self._on_stall = stage, config, on_stall
+    name = "avatar"
+
+    def __init__(
+        self, stage: AvatarStage, config: StageConfig, on_stall: OnStall, on_repeat: OnRepeat
+    ) -> None:
+        super().__init__(config, on_stall, on_repeat)
+        self._stage = stage
 
     async def describe(self) -> AvatarCapabilities:
-        return await _answer("avatar", self._config, self._stage.describe)
+        return await self._answer(self._stage.describe)
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
-        return await _answer("avatar", self._config, self._stage.portraits)
+        return await self._answer(self._stage.portraits)
 
     async def still(self, avatar_id: str) -> Frame:
-        return await _answer("avatar", self._config, lambda: self._stage.still(avatar_id))
+        return await self._answer(lambda: self._stage.still(avatar_id))
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         drawn: list[AsyncGenerator[VideoPackets, None]] = []
@@ -171,31 +232,17 @@ class RepeatingAvatar(_Hedged):
         def n_frames_of(packets: VideoPackets) -> int:
             return packets.n_frames
 
-        policy = _policy("avatar", self._config)
-        stream = raced(policy, attempt, n_frames_of, on_stall=on_stall, needed_at_s=needed_at_s)
+        stream = raced(
+            self._policy,
+            attempt,
+            n_frames_of,
+            on_stall=on_stall,
+            needed_at_s=needed_at_s,
+            on_repeat=self._on_repeat,
+        )
         async with aclosing(stream) as packets:
             async for part in packets:
                 yield part
-
-
-def _policy(stage: str, config: StageConfig) -> RacePolicy:
-    return RacePolicy(
-        stage,
-        config.n_attempts,
-        config.first_output_timeout_s,
-        config.stall_timeout_s,
-        config.hedge_after_s,
-    )
-
-
-async def _answer(stage: str, config: StageConfig, call: Callable[[], Awaitable[T]]) -> T:
-    for attempts_left in reversed(range(config.n_attempts)):
-        try:
-            return await _in_time(stage, config.first_output_timeout_s, call())
-        except StageError as error:
-            if not (error.retryable and attempts_left):
-                raise
-    raise AssertionError("n_attempts is at least 1")
 
 
 async def _in_time(stage: str, limit_s: float, work: Awaitable[T]) -> T:

@@ -74,6 +74,12 @@ class Replicas:
         with self._lock:
             return len(self._meant_for.keys() | self._replica_of.keys())
 
+    @property
+    def n_suspects(self) -> int:
+        """How many replicas are left alone."""
+        with self._lock:
+            return len(self._probe_at_s)
+
     def stalled(self, request_id: str) -> bool:
         """Whether who has this request gives nobody any output: then it is a suspect from now on.
 

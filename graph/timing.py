@@ -12,27 +12,34 @@ Now = Callable[[], float]
 @dataclass(slots=True)
 class TurnClock:
     """Stamps of one turn, from which its ``Timings`` follow. Only the first stamp of a name counts
-    (``mark``), or only the last (``remark``)."""
+    (``mark``), or only the last (``remark``). ``marks`` begins with what was stamped before."""
 
     now: Now
     received_at_s: float
-    decode_ms: float | None = None
-    _marks: dict[str, float] = field(default_factory=dict)
+    marks: dict[str, float] = field(default_factory=dict)
 
     def mark(self, name: str) -> None:
-        self._marks.setdefault(name, self.now())
+        self.marks.setdefault(name, self.now())
 
     def remark(self, name: str) -> None:
-        self._marks[name] = self.now()
+        self.marks[name] = self.now()
+
+    def marks_ms(self) -> dict[str, float]:
+        """The stamps in order, in ms since the request's last byte."""
+        stamps = sorted(self.marks.items(), key=lambda stamp: stamp[1])
+        return {name: (at_s - self.received_at_s) * 1000 for name, at_s in stamps}
 
     def timings(
-        self, audio_s: float, av_skew_ms: float, ladder: tuple[LadderStep, ...] = ()
+        self,
+        audio_s: float | None = None,
+        av_skew_ms: float | None = None,
+        ladder: tuple[LadderStep, ...] = (),
     ) -> Timings:
         """All figures, the turn ending now."""
         self.remark("turn_end")
         turn_ms = self._since_request("turn_end")
         return Timings(
-            decode_ms=self.decode_ms,
+            decode_ms=self._between("decode_start", "decode_end"),
             asr_ms=self._between("asr_start", "asr_end"),
             llm_first_token_ms=self._between("llm_start", "llm_first_token"),
             llm_ms=self._between("llm_start", "llm_end"),
@@ -43,19 +50,19 @@ class TurnClock:
             turn_ms=turn_ms,
             audio_s=audio_s,
             av_skew_ms=av_skew_ms,
-            rtf=turn_ms / 1000 / audio_s if turn_ms is not None and audio_s > 0 else None,
+            rtf=turn_ms / 1000 / audio_s if turn_ms is not None and audio_s else None,
             ladder=ladder,
         )
 
     def _between(self, start: str, end: str) -> float | None:
-        if start not in self._marks or end not in self._marks:
+        if start not in self.marks or end not in self.marks:
             return None
-        return (self._marks[end] - self._marks[start]) * 1000
+        return (self.marks[end] - self.marks[start]) * 1000
 
     def _since_request(self, name: str) -> float | None:
-        if name not in self._marks:
+        if name not in self.marks:
             return None
-        return (self._marks[name] - self.received_at_s) * 1000
+        return (self.marks[name] - self.received_at_s) * 1000
 
 
 @dataclass(slots=True)

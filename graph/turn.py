@@ -21,12 +21,14 @@ from graph.events import (
     Progress,
     ReplyDelta,
     ReplyFinished,
+    Timings,
     TranscriptUpdated,
     TurnEvent,
 )
 from graph.face import Face, TurnSettings
 from graph.language import detect
 from graph.mux import FragmentedMp4
+from graph.record import TurnReport
 from graph.sentences import sentences
 from graph.stages import Stages
 from graph.timeline import StretchPlan, Timeline
@@ -37,13 +39,19 @@ def _ignore_progress(progress: Progress) -> None:
     """The default observer of a turn's progress."""
 
 
+def _ignore_report(report: TurnReport) -> None:
+    """The default observer of a turn's end."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TurnRequest:
     """What somebody asked for. Exactly one of ``audio`` and ``text`` is set.
 
     ``received_at_s`` is the monotonic time of the request's last byte, from which TTFA, TTFF and
     turn time count. ``look_ahead_s``: how far drawing may run ahead of playback; ``None`` for a
-    caller who waits for the whole. ``on_progress`` is told whenever something was sent.
+    caller who waits for the whole. ``marks``: when things happened before the turn began, on the
+    same clock, by the names of ``graph.record``. ``on_progress`` is told whenever something was
+    sent, ``on_end`` how the turn went, however it ended.
     """
 
     audio: AudioChunk | None
@@ -54,10 +62,11 @@ class TurnRequest:
     voice_id: str | None = None
     history: tuple[Message, ...] = ()
     look_ahead_s: float | None = None
-    decode_ms: float | None = None
+    marks: Mapping[str, float] = field(default_factory=dict)
     controls: Mapping[str, float] = field(default_factory=dict)
     turn_no: int = 0
     on_progress: Callable[[Progress], None] = _ignore_progress
+    on_end: Callable[[TurnReport], None] = _ignore_report
 
 
 Emit = Callable[[TurnEvent], Awaitable[None]]
@@ -107,7 +116,11 @@ def _started(
     chosen = settings or TurnSettings()
 
     async def produce(emit: Emit) -> None:
-        await run(_Turn(request, stages, now, chosen, emit))
+        turn = _Turn(request, stages, now, chosen, emit)
+        try:
+            await run(turn)
+        finally:
+            request.on_end(turn.report())
 
     return produced(produce, chosen.n_events_ahead)
 
@@ -124,11 +137,39 @@ class _Turn:
         emit: Emit,
     ) -> None:
         self.request, self.stages, self.settings, self.emit = request, stages, settings, emit
-        self.clock = TurnClock(now, request.received_at_s, request.decode_ms)
+        self.clock = TurnClock(now, request.received_at_s, dict(request.marks))
         self.user_text = request.text or ""
         self.spoken_text: list[str] = []
         self.language = request.language or "en"
         self.is_shortened = False
+        self.engines: Mapping[str, str] = {}
+        self.face: Face | None = None
+        self._timings: Timings | None = None
+
+    def report(self) -> TurnReport:
+        """How it went; for one that has not finished, the turn ending now."""
+        timings, face = self._all_timings(), self.face
+        return TurnReport(
+            timings=timings,
+            marks_ms=self.clock.marks_ms(),
+            language=self.language,
+            engines=self.engines,
+            n_frames=face.n_frames if face else 0,
+            n_late_frames=face.n_late_frames if face else 0,
+            n_bytes=face.n_bytes if face else 0,
+            is_shortened=self.is_shortened,
+        )
+
+    def _all_timings(self) -> Timings:
+        """Made once, so that everybody is told the same."""
+        if self._timings is None:
+            shown = (
+                ()
+                if self.face is None
+                else (self.face.timeline.speech_s, self.face.mp4.av_skew_ms, self.face.ladder)
+            )
+            self._timings = self.clock.timings(*shown)
+        return self._timings
 
     async def hear(self) -> Transcript:
         """What the user said or typed."""
@@ -214,6 +255,7 @@ class _Turn:
                     async for chunk in chunks:
                         self.clock.mark("tts_first_audio")
                         yield chunk
+                self.clock.remark("tts_end")
 
     async def _sound(self) -> AsyncGenerator[SpeechChunk, None]:
         if self.request.audio is None:
@@ -227,25 +269,23 @@ class _Turn:
             if first is None:
                 raise EngineRuntimeError("There was nothing to say.", stage="tts")
             self.clock.mark("first_audio")
-            await self._face(await self._timeline(first), feed).play()
+            self.face = self._make_face(await self._timeline(first), feed)
+            await self.face.play()
 
-    def _face(self, timeline: Timeline, feed: Reader[SpeechChunk]) -> Face:
-        self.timeline = timeline
+    def _make_face(self, timeline: Timeline, feed: Reader[SpeechChunk]) -> Face:
         width_px, height_px = self.frame_size
-        self.mp4 = FragmentedMp4(width_px, height_px, timeline.sample_rate_hz)
-        self.face = Face(
+        return Face(
             self.stages.avatar,
             self.stages.stand_ins,
             timeline,
             feed,
-            self.mp4,
+            FragmentedMp4(width_px, height_px, timeline.sample_rate_hz),
             self.clock,
             self.request.look_ahead_s,
             self.settings,
             self.emit,
             self.request.on_progress,
         )
-        return self.face
 
     async def _timeline(self, first: SpeechChunk) -> Timeline:
         avatar = await self.stages.avatar.describe()
@@ -262,7 +302,7 @@ class _Turn:
         return timeline
 
     async def _finish(self, *stages: str) -> None:
-        engines = {
+        self.engines = {
             name: (await getattr(self.stages, name).describe()).engine for name in stages if name
         }
         await self.emit(
@@ -270,10 +310,8 @@ class _Turn:
                 user_text=self.user_text,
                 response_text="".join(self.spoken_text).strip(),
                 language=self.language,
-                timings=self.clock.timings(
-                    self.timeline.speech_s, self.mp4.av_skew_ms, self.face.ladder
-                ),
-                engines=engines,
+                timings=self._all_timings(),
+                engines=self.engines,
                 is_shortened=self.is_shortened,
             )
         )

@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from deployments.caller import CALLER
+from deployments.caller import Caller as Ids
 from deployments.errors import AvatarError
 from deployments.types import (
     AsrCapabilities,
@@ -37,6 +39,7 @@ from deployments.types import (
     Word,
 )
 from graph.events import Progress, QueueUpdated
+from graph.record import TurnRecord
 from graph.stages import Stages
 from web.app import create_app
 from web.health import DeploymentHealth, Health
@@ -64,8 +67,10 @@ class Switches:
     hold_from_stretch: int = 0
     running: int = 0  # streams that have been opened and not closed
     histories: list[tuple[Message, ...]] = field(default_factory=list)
+    asked: list[tuple[str, Ids]] = field(default_factory=list)  # stages, and for whom
 
     def check(self, stage: str) -> None:
+        self.asked.append((stage, CALLER.get()))
         if stage in self.fail:
             raise self.fail[stage]
 
@@ -334,6 +339,7 @@ def make_world(
     clock: Any = None,
     page: Path | None = None,
     background: tuple[Callable[[], Awaitable[None]], ...] = (),
+    on_turn: tuple[Callable[[TurnRecord], None], ...] = (),
     **settings: Any,
 ) -> World:
     """A ready application whose limits are the interface's except as given."""
@@ -366,7 +372,7 @@ def make_world(
         metrics=fake_metrics,
         idle_loop=draw_idle_loop,
         gate=gate,
-        on_turn=lambda outcome, timings: outcomes.append(outcome),
+        on_turn=(lambda turn: outcomes.append(turn.outcome), *on_turn),
         on_admission=lambda admission, wait_ms: admissions.append((admission, wait_ms)),
         background=background,
         **extra,

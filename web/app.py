@@ -1,7 +1,6 @@
 """The ASGI application; knows no Ray, so tests and the in-process baseline use it as it is."""
 
 import asyncio
-import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from deployments.caller import logger_of
 from deployments.errors import AvatarError
 from web.disconnect import CancelOnDisconnect
 from web.guard import Guard
@@ -26,7 +26,7 @@ from web.routes import conversation, docs, faces, service, sessions, stages
 from web.services import Context, Services
 from web.warmup import warm_up
 
-logger = logging.getLogger("avatar.web")
+logger = logger_of("avatar.web")
 
 _EXPOSED = ["X-Request-Id", "X-Turn-Id", "X-Session-Id", "Retry-After", "Content-Range"]
 

@@ -1,7 +1,6 @@
 """Text in, text out, within a session; the same history as a spoken turn."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from deployments.caller import logger_of
 from deployments.errors import EngineRuntimeError
 from deployments.types import Message
 from graph.events import Timings
@@ -20,7 +20,7 @@ from web.store import Turn
 from web.streaming import Chunks, EventStream
 from web.wire import sse, timings_json
 
-logger = logging.getLogger("avatar.web")
+logger = logger_of("avatar.web")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.caller import CALLER, Caller
 from web.problems import log_failure, problem_of
 
 # What the page may load: only what this server serves. Sound and video are played from memory
@@ -52,6 +53,7 @@ class Guard:
             return
         request_id = self._request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        CALLER.set(Caller(request_id))
         has_started = False
 
         async def dressed(message: Message) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,16 +14,19 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
-from ray.serve.metrics import Counter, Histogram
 
+from deployments.caller import logger_of
 from deployments.config import StageConfig, VadConfig
 from deployments.registry import load_engine
+from graph import replicas
 from graph.admission import AdmissionSettings
 from graph.cluster_gate import ClusterGate
+from graph.costs import FACE, falls_behind
 from graph.face import TurnSettings
 from graph.handles import AdmissionHandle, from_handles
 from graph.idle import idle_loop
-from graph.metrics import TurnMetrics
+from graph.instruments import RAY
+from graph.metrics import LoadMetrics, TurnMetrics
 from graph.repeat import with_repeats
 from graph.stages import Stages
 from web.app import create_app
@@ -31,10 +36,15 @@ from web.metrics import MetricsRelay
 from web.services import Services
 from web.settings import IngressSettings
 from web.sqlite_store import SqliteStore
+from web.traces import TurnTraces, exporter
+from web.turn_log import log_turn
 
-logger = logging.getLogger("avatar.web")
+logger = logger_of("avatar.web")
 
 STAGES = ("asr", "llm", "tts", "avatar")
+Capacity = Callable[[], float | None]
+"""Seconds of video per second that the machine makes, as far as it is known."""
+
 _FAILED = {"DEPLOY_FAILED", "UNHEALTHY"}
 
 
@@ -57,15 +67,18 @@ class Ingress:
         # What the ingress logs goes where Serve's own lines go, under the same settings.
         logging.getLogger("avatar").parent = logging.getLogger("ray.serve")
         self._config = config
+        load = LoadMetrics(RAY, lambda: replicas.HERE.n_suspects)
         self._gate = ClusterGate(
             AdmissionHandle(admission),
             AdmissionSettings.model_validate(config["admission"]),
             ingress_id=serve.get_replica_context().replica_id.unique_id,
             look_ahead_s=config["ingress"]["look_ahead_s"],
+            on_report=load.report,
         )
         self._stages = with_repeats(
             from_handles(asr, llm, tts, avatar, self._gate.note),
             *(StageConfig.model_validate(_general(config[name])) for name in STAGES),
+            on_repeat=load.repeated,
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -77,19 +90,21 @@ class Ingress:
             retention_s=settings.retention_s,
             min_free_bytes=settings.min_free_disk_bytes,
         )
-        turns = TurnMetrics(Counter, Histogram)
+        turns = TurnMetrics(RAY)
+        sender = exporter(os.environ)
+        traces = [] if sender is None else [TurnTraces(sender)]
         services = Services(
             stages=self._stages,
             vad=load_engine("vad", vad.engine, vad.options),
             store=store,
             settings=settings,
-            health=_health_source(self._config, self._stages),
+            health=_health_source(self._config, self._stages, lambda: self._gate.capacity),
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
             idle_loop=partial(idle_loop, self._stages.avatar),
             turn=TurnSettings.model_validate(self._config["turn"]),
             gate=self._gate,
-            background=(self._gate.run,),
-            on_turn=turns.record,
+            background=(self._gate.run, *(trace.run for trace in traces)),
+            on_turn=(turns.record, log_turn, *(trace.record for trace in traces)),
             on_admission=turns.admit,
         )
         return create_app(services)
@@ -100,18 +115,27 @@ def _general(stage: Mapping[str, Any]) -> dict[str, Any]:
     return {name: stage[name] for name in StageConfig.model_fields if name in stage}
 
 
-def _health_source(config: Mapping[str, Any], stages: Stages) -> Callable[[], Awaitable[Health]]:
+def _health_source(
+    config: Mapping[str, Any], stages: Stages, capacity: Capacity
+) -> Callable[[], Awaitable[Health]]:
     engines = {name: str(config[name]["engine"]) for name in STAGES}
     application = serve.get_replica_context().app_name
-    source = _ServeHealth(application, engines, Catalogue(stages))
+    source = _ServeHealth(application, engines, Catalogue(stages), capacity)
     return CachedHealth(source, now=time.monotonic)
 
 
 class _ServeHealth:
-    """What Serve's controller says about the stages, with their languages once these are known."""
+    """What Serve's controller says about the stages, with their languages once these are known, and
+    what admission says about the whole machine if that cannot keep up with one speaker."""
 
-    def __init__(self, application: str, engines: Mapping[str, str], catalogue: Catalogue) -> None:
-        self._application = application
+    def __init__(
+        self,
+        application: str,
+        engines: Mapping[str, str],
+        catalogue: Catalogue,
+        capacity: Capacity,
+    ) -> None:
+        self._application, self._capacity = application, capacity
         self._engines = engines
         self._catalogue = catalogue
         self._languages: dict[str, tuple[str, ...]] = {}
@@ -119,7 +143,10 @@ class _ServeHealth:
 
     async def __call__(self) -> Health:
         found = await asyncio.to_thread(_deployments, self._application)
-        return Health({name: self._one(name, found.get(name, ("loading", 0))) for name in STAGES})
+        stages = {name: self._one(name, found.get(name, ("loading", 0))) for name in STAGES}
+        if slow := falls_behind(self._capacity()):
+            stages[FACE] = replace(stages[FACE], detail=slow)
+        return Health(stages, is_degraded=bool(slow))
 
     def _one(self, name: str, found: tuple[Status, int]) -> DeploymentHealth:
         status, n_replicas = found

@@ -1,7 +1,8 @@
 """From a client's bytes to sound in which somebody speaks."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from deployments.errors import UnusableInputError
 from deployments.types import AudioChunk
@@ -15,10 +16,14 @@ ANIMATE_RATE_HZ = 48_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """Decoded sound, and how long decoding took."""
+    """Decoded sound, and when what was done on the way, by the names of ``graph.record``."""
 
     audio: AudioChunk
-    decode_ms: float
+    marks: Mapping[str, float]
+
+    @property
+    def decode_ms(self) -> float:
+        return (self.marks["decode_end"] - self.marks["decode_start"]) * 1000
 
 
 async def hear(data: bytes, services: Services) -> Heard:
@@ -31,6 +36,7 @@ async def hear(data: bytes, services: Services) -> Heard:
     heard = await decoded(data, ASR_RATE_HZ, services)
     settings = services.settings
     enough_s = settings.min_speech_s
+    started_s = services.now()
     speech_s = await asyncio.to_thread(
         speech_seconds, services.vad, heard.audio, settings.speech_threshold, enough_s
     )
@@ -38,7 +44,7 @@ async def hear(data: bytes, services: Services) -> Heard:
         raise UnusableInputError(
             "No speech was heard. Speak closer to the microphone, or type.", code="no_speech"
         )
-    return heard
+    return replace(heard, marks={**heard.marks, "vad_start": started_s, "vad_end": services.now()})
 
 
 async def decoded(data: bytes, rate_hz: int, services: Services) -> Heard:
@@ -49,4 +55,4 @@ async def decoded(data: bytes, rate_hz: int, services: Services) -> Heard:
     """
     started_s = services.now()
     audio = await asyncio.to_thread(decode, data, rate_hz, services.settings.max_audio_s)
-    return Heard(audio, (services.now() - started_s) * 1000)
+    return Heard(audio, {"decode_start": started_s, "decode_end": services.now()})

@@ -22,7 +22,8 @@ class MetricsRelay:
 
     async def __call__(self) -> str:
         addresses = await asyncio.to_thread(self._addresses)
-        return merged(await asyncio.gather(*(self._fetch(address) for address in addresses)))
+        texts = await asyncio.gather(*(self._fetch(address) for address in addresses))
+        return await asyncio.to_thread(merged, texts)  # two megabytes of a node, 20 ms
 
     async def _fetch(self, address: str) -> str:
         try:

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from starlette.requests import Request
 
+from deployments.caller import CALLER, Caller
 from deployments.errors import ProtocolError
 from deployments.types import Message
 from graph.events import TurnEvent
@@ -56,7 +58,7 @@ async def plan_conversation(
         voice_id=form.voice,
         history=history,
         look_ahead_s=None if waits_for_all else services.settings.look_ahead_s,
-        decode_ms=heard.decode_ms if heard else None,
+        marks=heard.marks if heard else {},
         turn_no=sum(message.role == "user" for message in history),
     )
     return PlannedTurn(
@@ -102,7 +104,7 @@ async def plan_animation(form: AnimateForm, context: Context, received_at_s: flo
         avatar_id=card.id,
         received_at_s=received_at_s,
         look_ahead_s=context.services.settings.look_ahead_s,
-        decode_ms=heard.decode_ms,
+        marks=heard.marks,
         controls=controls,
     )
     return _unkept(request, _bound(animate, context))
@@ -180,9 +182,24 @@ async def text_language(tag: str | None, text: str, stages: dict[str, tuple[str,
     return language
 
 
-def announce(request: Request, headers: dict[str, str]) -> None:
-    """Have the guard put ``headers`` on whatever is answered from now on, problems too."""
-    request.state.answer_headers = headers
+class Announced(Protocol):
+    """What may start, and by which ids it is known."""
+
+    @property
+    def turn_id(self) -> str | None: ...
+
+    @property
+    def session_id(self) -> str: ...
+
+    @property
+    def headers(self) -> dict[str, str]: ...
+
+
+def announce(request: Request, plan: Announced) -> None:
+    """Have the guard put the plan's headers on whatever is answered from now on, problems too, and
+    let every line that is logged for this request, here and by the stages, name its ids."""
+    request.state.answer_headers = plan.headers
+    CALLER.set(Caller(str(request.state.request_id), plan.turn_id or "", plan.session_id))
 
 
 def _history(text: str | None) -> tuple[Message, ...] | None:

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import logging
 import math
 import sqlite3
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from deployments.caller import logger_of
 from deployments.errors import (
     AvatarError,
     ProtocolError,
@@ -22,7 +22,7 @@ from deployments.errors import (
     UnusableInputError,
 )
 
-logger = logging.getLogger("avatar.web")
+logger = logger_of("avatar.web")
 
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),

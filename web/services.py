@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from deployments.vad.engine import VadEngine
-from graph.events import Timings
 from graph.face import TurnSettings
 from graph.gate import Gate, OpenGate
+from graph.record import TurnRecord
 from graph.stages import Stages
 from web.catalogue import Catalogue
 from web.faces import Faces
@@ -23,10 +23,6 @@ Admission = Literal["admitted", "queued", "refused", "expired", "left", "failed"
 after waiting, gone before it was decided, or not decided because of an error."""
 
 
-def _ignore_outcome(outcome: str, timings: Timings | None) -> None:
-    """The default observer of turns."""
-
-
 def _ignore_admission(admission: Admission, wait_ms: float | None) -> None:
     """The default observer of the gate."""
 
@@ -34,9 +30,9 @@ def _ignore_admission(admission: Admission, wait_ms: float | None) -> None:
 @dataclass(frozen=True, slots=True, eq=False)
 class Services:
     """``now`` is monotonic seconds, ``clock`` Unix time. ``idle_loop`` makes the looping video of
-    a silent face. ``on_turn`` is told how each turn ended: ``finished``, ``cancelled`` or an error
-    code of the interface; ``on_admission`` what came of each wish to start, and how long (in ms)
-    those who were let in had waited. ``background`` runs for as long as the application does."""
+    a silent face. All of ``on_turn`` are told how each turn went; ``on_admission`` what came of
+    each wish to start, and how long (in ms) those who were let in had waited. ``background`` runs
+    for as long as the application does."""
 
     stages: Stages
     vad: VadEngine
@@ -50,7 +46,7 @@ class Services:
     now: Callable[[], float] = time.perf_counter
     clock: Callable[[], float] = time.time
     make_request_id: Callable[[], str] = new_id
-    on_turn: Callable[[str, Timings | None], None] = _ignore_outcome
+    on_turn: tuple[Callable[[TurnRecord], None], ...] = ()
     on_admission: Callable[[Admission, float | None], None] = _ignore_admission
     background: tuple[Callable[[], Awaitable[None]], ...] = ()
 

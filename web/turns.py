@@ -1,14 +1,16 @@
 """One turn as the outside sees it: admitted, run, recorded, kept, and told how it went."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from deployments.caller import CALLER, Caller, logger_of
 from deployments.errors import EngineRuntimeError
 from graph.events import QueueUpdated, ReplyFinished, TurnEvent, VideoFragment
+from graph.record import TurnRecord, TurnReport
+from graph.timing import TurnClock
 from graph.turn import TurnRequest
 from web.entrance import entrance
 from web.problems import problem_of
@@ -16,7 +18,7 @@ from web.services import Services
 from web.store import Recording, Turn
 from web.wire import timings_json
 
-logger = logging.getLogger("avatar.web")
+logger = logger_of("avatar.web")
 
 Verb = Callable[[TurnRequest], AsyncGenerator[TurnEvent, None]]
 
@@ -63,33 +65,78 @@ async def run(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent,
         AvatarError: as the graph raised it.
     """
     outcome = "cancelled"
-    timings = None
+    watch = _Watch(plan, services)
     try:
-        async with aclosing(_admitted(plan, services)) as events:
+        async with aclosing(_admitted(plan, watch, services)) as events:
             async for event in events:
                 if isinstance(event, ReplyFinished):
-                    outcome, timings = "finished", event.timings
+                    outcome = "finished"
                 else:
                     yield event
     except Exception as error:
         outcome = problem_of(error).code
         raise
     finally:
-        services.on_turn(outcome, timings)
+        watch.tell(outcome)
 
 
-async def _admitted(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent, None]:
+async def _admitted(
+    plan: PlannedTurn, watch: "_Watch", services: Services
+) -> AsyncGenerator[WebEvent, None]:
     gate, turn_id = services.gate, plan.turn_id
     try:
+        watch.clock.mark("queue_start")
         async with aclosing(entrance(turn_id, services)) as places:
             async for place in places:
                 yield place
-        request = replace(plan.request, on_progress=partial(gate.progressed, turn_id))
-        async with aclosing(_kept(replace(plan, request=request), services)) as events:
+        watch.clock.mark("queue_end")
+        async with aclosing(_kept(replace(plan, request=watch.request()), services)) as events:
             async for event in events:
                 yield event
     finally:
         gate.leave(turn_id)
+
+
+class _Watch:
+    """Follows a turn from the door to its end, and then tells the observers."""
+
+    def __init__(self, plan: PlannedTurn, services: Services) -> None:
+        self._plan, self._services = plan, services
+        request = plan.request
+        self.clock = TurnClock(services.now, request.received_at_s, dict(request.marks))
+        self._report: TurnReport | None = None
+
+    def request(self) -> TurnRequest:
+        """What is asked of the graph, with all that is to be told of it."""
+        return replace(
+            self._plan.request,
+            marks=self.clock.marks,
+            on_progress=partial(self._services.gate.progressed, self._plan.turn_id),
+            on_end=self._ended,
+        )
+
+    def _ended(self, report: TurnReport) -> None:
+        self._report = report
+
+    def tell(self, outcome: str) -> None:
+        record = TurnRecord(outcome, self._caller(), self._received_at_s(), self._whole_report())
+        for observe in self._services.on_turn:
+            observe(record)
+
+    def _whole_report(self) -> TurnReport:
+        """A turn that was never let in has no more to report than when it came and went."""
+        if self._report is None:
+            timings = self.clock.timings()
+            self._report = TurnReport(timings, self.clock.marks_ms())
+        return self._report
+
+    def _caller(self) -> Caller:
+        request_id = CALLER.get().request_id
+        return Caller(request_id, self._plan.turn_id, self._plan.session_id)
+
+    def _received_at_s(self) -> float:
+        passed_s = self._services.now() - self._plan.request.received_at_s
+        return self._services.clock() - passed_s
 
 
 async def _kept(plan: PlannedTurn, services: Services) -> AsyncGenerator[WebEvent, None]:

@@ -1,10 +1,10 @@
 """What the first visitor would otherwise wait for, done while nobody asks yet."""
 
 import asyncio
-import logging
 
 import numpy as np
 
+from deployments.caller import logger_of
 from deployments.errors import AvatarError
 from deployments.types import AudioChunk
 from graph.language import load_detector
@@ -12,7 +12,7 @@ from web.listening import ASR_RATE_HZ, hear
 from web.media_out import encoder
 from web.services import Context
 
-logger = logging.getLogger("avatar.web")
+logger = logger_of("avatar.web")
 
 _ASK_EVERY_S = 0.5
 _DRAW_AGAIN_S = 2.0

@@ -4,6 +4,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from deployments.asr.engine import AsrEngine
+from deployments.caller import NOBODY, Call, Caller
 from deployments.config import AsrConfig
 from deployments.errors import EngineRuntimeError
 from deployments.registry import load_engine
@@ -27,11 +28,19 @@ class Asr:
         """What the engine can do."""
         return self._engine.capabilities
 
-    async def transcribe(self, audio: AudioChunk, language: str | None) -> Transcript:
+    async def transcribe(
+        self, audio: AudioChunk, language: str | None, caller: Caller = NOBODY
+    ) -> Transcript:
         """The final transcript of one utterance; see ``AsrEngine.transcribe``.
 
         A caller who leaves ends the work after the engine's step in progress.
         """
+        with Call("asr", caller) as call:
+            transcript = await self._final(audio, language)
+            call.made(transcript.effort)
+            return transcript
+
+    async def _final(self, audio: AudioChunk, language: str | None) -> Transcript:
         steps = from_engine(timed(self._engine.transcribe(audio, language)), self._thread)
         busy_s = 0.0
         async with aclosing(steps) as transcripts:

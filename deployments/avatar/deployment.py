@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from deployments.avatar.engine import AvatarEngine, DrawRequest
 from deployments.avatar.portraits import builtin_portraits
 from deployments.avatar.render import Outcome, Rendering, Studio, draw_batch, stretch_packets
 from deployments.avatar.schedule import Due
+from deployments.caller import NOBODY, Call, Caller
 from deployments.config import AvatarConfig, EncoderConfig
 from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError, engine_errors
 from deployments.registry import load_engine
@@ -30,17 +31,29 @@ PortraitT = TypeVar("PortraitT")
 
 _N_BATCHES = 2  # one being drawn, one waiting at the engine's thread
 
+OnBatch = Callable[[int], None]
+"""Told how many frames are drawn together."""
+
+
+def _ignore_batch(n_frames: int) -> None:
+    """The default observer."""
+
+
+def _unobserved() -> OnBatch:
+    return _ignore_batch
+
 
 class Avatar:
     """Loaded, its built-in portraits prepared, and warm when constructed.
 
-    Stretches of all sessions are drawn by one loop, the most urgent frames first.
+    Stretches of all sessions are drawn by one loop, the most urgent frames first. ``observer`` is
+    called on the replica and makes what is told of each batch.
     """
 
-    def __init__(self, config: AvatarConfig) -> None:
+    def __init__(self, config: AvatarConfig, observer: Callable[[], OnBatch] = _unobserved) -> None:
         self._engine: AvatarEngine[Any] = load_engine("avatar", config.engine, config.options)
         self._thread = EngineThread("avatar")
-        self._loop = DrawingLoop(self._engine, config.encoder, self._thread)
+        self._loop = DrawingLoop(self._engine, config.encoder, self._thread, observer())
         self._hang_timeout_s = config.hang_timeout_s
         sources = builtin_portraits()
         with engine_errors("avatar"):
@@ -68,12 +81,16 @@ class Avatar:
         """The face at rest."""
         return await self._thread.run(self._draw_rest, avatar_id)
 
-    async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
+    async def render(
+        self, stretch: Stretch, caller: Caller = NOBODY
+    ) -> AsyncGenerator[VideoPackets, None]:
         """The stretch's H.264 packets, the first one with a keyframe."""
-        drawing = self._loop.render(self._portrait(stretch.avatar_id), stretch)
-        async with aclosing(drawing) as packets:
-            async for part in packets:
-                yield part
+        with Call("avatar", caller) as call:
+            drawing = self._loop.render(self._portrait(stretch.avatar_id), stretch)
+            async with aclosing(drawing) as packets:
+                async for part in packets:
+                    call.made(part.effort)
+                    yield part
 
     def _warm_up(self, encoder: EncoderConfig) -> None:
         default = self._cards[0].id
@@ -106,9 +123,13 @@ class DrawingLoop(Generic[PortraitT]):
     """
 
     def __init__(
-        self, engine: AvatarEngine[PortraitT], encoder: EncoderConfig, thread: EngineThread
+        self,
+        engine: AvatarEngine[PortraitT],
+        encoder: EncoderConfig,
+        thread: EngineThread,
+        on_batch: OnBatch = _ignore_batch,
     ) -> None:
-        self._engine, self._thread = engine, thread
+        self._engine, self._thread, self._on_batch = engine, thread, on_batch
         self._studio = Studio(engine, encoder, thread.replica)
         self._schedule = self._studio.schedule()
         self._outcomes: dict[Rendering[PortraitT], asyncio.Queue[VideoPackets | AvatarError]] = {}
@@ -161,6 +182,7 @@ class DrawingLoop(Generic[PortraitT]):
         while len(batches) < _N_BATCHES:
             if not (batch := self._schedule.take(self._engine.capabilities.batch)):
                 break
+            self._on_batch(len(batch))
             batches.append(asyncio.create_task(self._drawn(batch)))
         return bool(batches)
 

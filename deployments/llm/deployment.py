@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from deployments.caller import NOBODY, Call, Caller
 from deployments.config import LlmConfig
 from deployments.llm.engine import LlmEngine
 from deployments.registry import load_engine
@@ -23,13 +24,17 @@ class Llm:
         """What the engine can do."""
         return self._engine.capabilities
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, caller: Caller = NOBODY
+    ) -> AsyncGenerator[str, None]:
         """The reply's deltas; see ``LlmEngine.reply``."""
         thread = EngineThread("llm")
         try:
             stream = from_engine(self._engine.reply(messages, language), thread)
-            async with aclosing(joined(stream, JOIN_WINDOW_S)) as deltas:
-                async for delta in deltas:
-                    yield delta
+            with Call("llm", caller) as call:
+                async with aclosing(joined(stream, JOIN_WINDOW_S)) as deltas:
+                    async for delta in deltas:
+                        call.made()
+                        yield delta
         finally:
             thread.end()

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from copy import copy
 from dataclasses import replace
 
+from deployments.caller import NOBODY, Call, Caller
 from deployments.config import TtsConfig
 from deployments.errors import EngineLoadError
 from deployments.registry import load_engine
@@ -33,15 +34,21 @@ class Tts:
         return self._engine.capabilities
 
     async def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self,
+        sentence: ReplySentence,
+        language: str,
+        voice: str | None,
+        caller: Caller = NOBODY,
     ) -> AsyncGenerator[SpeechChunk, None]:
         """The sentence's speech; see ``TtsEngine.speak``."""
-        speech = timed(self._engine.speak(sentence, language, voice))
-        async with aclosing(from_engine(speech, self._thread)) as chunks:
-            try:
-                async for chunk, busy_s in chunks:
-                    effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
-                    yield replace(chunk, effort=effort)
-            except EngineLoadError as error:
-                self._lost = error
-                raise
+        speech = from_engine(timed(self._engine.speak(sentence, language, voice)), self._thread)
+        with Call("tts", caller) as call:
+            async with aclosing(speech) as chunks:
+                try:
+                    async for chunk, busy_s in chunks:
+                        effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
+                        call.made(effort)
+                        yield replace(chunk, effort=effort)
+                except EngineLoadError as error:
+                    self._lost = error
+                    raise

@@ -34,7 +34,7 @@ def routes(context: Context) -> APIRouter:
             plan = await plan_conversation(
                 form, context, services.now(), waits_for_all=waits_for_all
             )
-        announce(request, plan.headers)
+        announce(request, plan)
         return plan
 
     @router.post(

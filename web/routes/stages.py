@@ -63,7 +63,7 @@ def routes(context: Context) -> APIRouter:
         await context.readiness.require(("llm",))
         body = await read_json(request, ChatBody, uploads)
         plan = await plan_chat(body, context, services.now())
-        announce(request, plan.headers)
+        announce(request, plan)
         if accepts(request, "text/event-stream"):
             return as_chat_events(plan, services, str(request.state.request_id))
         return await as_chat_json(plan, services)
@@ -92,6 +92,7 @@ def routes(context: Context) -> APIRouter:
         with uploads.one() as upload:
             form = await read_form(request, AnimateForm, limit, upload)
             plan = await plan_animation(form, context, services.now())
+        announce(request, plan)
         return as_video(plan, services)
 
     @router.post(
@@ -103,6 +104,7 @@ def routes(context: Context) -> APIRouter:
         await context.readiness.require(("tts", "avatar"))
         body = await read_json(request, GenerateBody, uploads)
         plan = await plan_narration(body, context, services.now())
+        announce(request, plan)
         return as_video(plan, services)
 
     return router
