@@ -132,6 +132,11 @@ class LogicalGpu:
                 raise EngineLoadError(text, stage=stage)
             self._hold(stage, memory_gb)
 
+    def claims(self) -> list[tuple[str, float]]:
+        """Stage and memory of everybody who has some of it now."""
+        with self._locked():
+            return self._taken()
+
     def _hold(self, stage: str, memory_gb: float) -> None:
         """A claim is a file whose lock is held, and a lock ends with its process at once."""
         file, name = tempfile.mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
