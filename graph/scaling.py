@@ -8,7 +8,7 @@ where it asks for more, and while admission is away.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 ADMISSION = "admission"
 TURNS = "turns"
@@ -24,7 +24,8 @@ class _Config(Protocol):
 class Context(Protocol):
     """What is used of Serve's ``AutoscalingContext``."""
 
-    config: _Config
+    @property
+    def config(self) -> _Config: ...
 
     @property
     def total_num_requests(self) -> float: ...
@@ -38,6 +39,9 @@ class _Deployment(Protocol):
 
     @property
     def name(self) -> str: ...
+
+
+DeploymentT = TypeVar("DeploymentT", bound=_Deployment)
 
 
 class ByTurns:
@@ -54,8 +58,8 @@ class ByTurns:
         self._turns_per_replica = turns_per_replica
 
     def __call__(
-        self, contexts: Mapping[_Deployment, Context]
-    ) -> tuple[dict[_Deployment, float], dict[_Deployment, dict[str, Any]]]:
+        self, contexts: Mapping[DeploymentT, Context]
+    ) -> tuple[dict[DeploymentT, float], dict[DeploymentT, dict[str, Any]]]:
         """How many replicas each deployment should have, and nothing to be remembered."""
         n_turns = _n_turns(contexts)
         return {d: self._wanted(d.name, c, n_turns) for d, c in contexts.items()}, {}
@@ -66,7 +70,7 @@ class ByTurns:
         return round(max(by_requests, by_turns), _DIGITS)
 
 
-def _n_turns(contexts: Mapping[_Deployment, Context]) -> float:
+def _n_turns(contexts: Mapping[DeploymentT, Context]) -> float:
     """As last told; 0 while nobody tells."""
     for deployment, context in contexts.items():
         if deployment.name == ADMISSION:
