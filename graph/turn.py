@@ -163,12 +163,12 @@ class _Turn:
     def _all_timings(self) -> Timings:
         """Made once, so that everybody is told the same."""
         if self._timings is None:
-            shown = (
-                ()
-                if self.face is None
-                else (self.face.timeline.speech_s, self.face.mp4.av_skew_ms, self.face.ladder)
+            face = self.face
+            self._timings = (
+                self.clock.timings()
+                if face is None
+                else self.clock.timings(face.timeline.speech_s, face.mp4.av_skew_ms, face.ladder)
             )
-            self._timings = self.clock.timings(*shown)
         return self._timings
 
     async def hear(self) -> Transcript:
