@@ -19,6 +19,7 @@ from deployments.config import Settings
 from deployments.errors import TurnRefusedError
 from graph.admission import AdmissionSettings
 from graph.cluster_gate import GateNews, GateReport, Refused
+from graph.costs import falls_behind
 from graph.door import Door
 from graph.events import QueueUpdated
 from graph.instruments import RAY
@@ -44,6 +45,7 @@ class Gatekeeper:
         self._door = Door(config.admission, config.look_ahead_s, time.monotonic)
         self._metrics = AdmissionMetrics(RAY)
         self._application = serve.get_replica_context().app_name
+        self._has_warned = False
         self._counted_at_s = 0.0
         self._counting: asyncio.Task[None] | None = None
 
@@ -71,11 +73,18 @@ class Gatekeeper:
         self._metrics.show(
             capacity, admission.n_running, admission.n_waiting, admission.predicted_wait_s(now_s)
         )
-        return GateNews(admission.n_replicas, admission.n_ingresses(now_s), capacity is not None)
+        self._warn_if_slow(capacity)
+        return GateNews(admission.n_replicas, admission.n_ingresses(now_s), capacity)
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked by Serve now and then, for its autoscaler."""
         return {TURNS: self._door.n_wanted()}
+
+    def _warn_if_slow(self, capacity: float | None) -> None:
+        """Once: whoever runs the machine should know, and it does not change by itself."""
+        if not self._has_warned and (words := falls_behind(capacity)):
+            self._has_warned = True
+            logger.warning("this machine %s", words)
 
     def _count_replicas(self) -> None:
         """Beside the answer, now and then: it asks Serve's controller."""

@@ -89,8 +89,7 @@ class FakeAdmission:
         for stage, effort in report.efforts:
             self.door.admission.note(stage, effort, now())
         self.door.report(report.ingress_id, report.turns, report.left)
-        knows_costs = self.door.admission.capacity(now()) is not None
-        return GateNews({"avatar": 1}, self.n_ingresses, knows_costs)
+        return GateNews({"avatar": 1}, self.n_ingresses, self.door.admission.capacity(now()))
 
 
 def gate_at(stage: FakeAdmission, ingress_id: str = "i1") -> ClusterGate:
@@ -154,6 +153,22 @@ def test_a_turn_gets_in_at_once_and_is_reported_until_it_leaves() -> None:
                 {"a": Progress(2.0, 1.0, 1.0, False)},
             )
             assert stage.door.admission.n_running == 0
+
+    run(scene())
+
+
+def test_what_the_machine_makes_is_known_from_the_first_efforts_on_and_stays_known() -> None:
+    async def scene() -> None:
+        stage = FakeAdmission()
+        gate = gate_at(stage)
+        async with running(gate):
+            assert gate.capacity is None
+            machine_of(0.5, gate)
+            await asyncio.sleep(SETTINGS.idle_report_every_s + 0.1)
+            assert gate.capacity == pytest.approx(0.5)
+            stage.mode = "dead"
+            await asyncio.sleep(SETTINGS.idle_report_every_s + 0.1)
+            assert gate.capacity == pytest.approx(0.5)
 
     run(scene())
 
