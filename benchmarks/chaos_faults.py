@@ -225,13 +225,17 @@ def scale(site: Site) -> Strike:
 
 
 def _scaled(config: Mapping[str, Any], n: int) -> dict[str, Any]:
-    """The same configuration with ``n`` avatar replicas, whatever the load."""
+    """The same configuration with ``n`` avatar replicas, whatever the load.
+
+    By the bounds of its scaling: without any, Serve takes it for another application, and builds
+    and replaces everything.
+    """
     (application,) = config["applications"]
     deployments = []
     for one in application["deployments"]:
         if one["name"] == "avatar":
-            one = {name: value for name, value in one.items() if name != "autoscaling_config"}
-            one["num_replicas"] = n
+            bounds = {"min_replicas": n, "max_replicas": n}
+            one = {**one, "autoscaling_config": {**one["autoscaling_config"], **bounds}}
         deployments.append(one)
     return {**config, "applications": [{**application, "deployments": deployments}]}
 

@@ -22,8 +22,8 @@ from typing import TypeVar
 
 ReplicaT = TypeVar("ReplicaT", bound=Hashable)
 
-QUARANTINE_S = 10.0
-RECHECK_S = 2.0
+FIRST_QUARANTINE_S = 0.5
+LONGEST_QUARANTINE_S = 10.0
 
 SILENCE_S = 0.2
 """A replica at work gives one of its streams an output far more often; a wrong suspicion ends with
@@ -33,8 +33,10 @@ the next one."""
 class Replicas:
     """Who was sent which request, and whom to leave alone.
 
-    A reported replica stays a suspect until it gives an output, or for ``QUARANTINE_S`` and until
-    it answers a probe after that; one that does not is probed again every ``RECHECK_S``.
+    A reported replica stays a suspect until it gives an output, or answers a probe: the first
+    after ``FIRST_QUARANTINE_S``, because a process that only paused is missed at once where all
+    are needed. One that answers probes and still gives nothing is left alone for twice as long
+    each time, up to ``LONGEST_QUARANTINE_S``.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -43,6 +45,7 @@ class Replicas:
         self._meant_for: dict[str, Hashable] = {}  # requests that Serve still asks room for
         self._replica_of: dict[str, Hashable] = {}  # requests in flight
         self._probe_at_s: dict[Hashable, float] = {}  # suspects
+        self._quarantine_s: dict[Hashable, float] = {}  # of those without output since
         self._output_at_s: dict[Hashable, float] = {}  # the last one of each
 
     def meant(self, request_id: str, replica: Hashable) -> None:
@@ -92,7 +95,10 @@ class Replicas:
             replica, now_s = self._replica_of[request_id], self._now()
             if now_s - self._output_at_s.get(replica, -inf) < SILENCE_S:
                 return False
-            self._probe_at_s[replica] = now_s + QUARANTINE_S
+            if replica not in self._probe_at_s:
+                last_s = self._quarantine_s.get(replica, FIRST_QUARANTINE_S / 2)
+                self._quarantine_s[replica] = min(2 * last_s, LONGEST_QUARANTINE_S)
+                self._probe_at_s[replica] = now_s + self._quarantine_s[replica]
             return True
 
     def delivered(self, request_id: str) -> None:
@@ -102,6 +108,7 @@ class Replicas:
             if replica is not None:
                 self._output_at_s[replica] = self._now()
                 self._probe_at_s.pop(replica, None)
+                self._quarantine_s.pop(replica, None)
 
     def best(self, near: Set[ReplicaT], all_replicas: Set[ReplicaT]) -> list[ReplicaT]:
         """Where a request may go, the one with the fewest requests of this process first.
@@ -117,12 +124,12 @@ class Replicas:
         return sorted(allowed, key=lambda replica: n_in_flight[replica])
 
     def due(self, replicas: Set[ReplicaT]) -> set[ReplicaT]:
-        """Those of the replicas that are to be probed now, and again in ``RECHECK_S``."""
+        """Those of the replicas that are to be probed now, and again if they do not answer."""
         now_s = self._now()
         with self._lock:
             found = {r for r in replicas if self._probe_at_s.get(r, now_s + 1) <= now_s}
             for replica in found:
-                self._probe_at_s[replica] = now_s + RECHECK_S
+                self._probe_at_s[replica] = now_s + self._quarantine_s[replica]
         return found
 
     def answered(self, replica: Hashable) -> None:
@@ -136,6 +143,7 @@ class Replicas:
         with self._lock:
             self._meant_for = {i: r for i, r in self._meant_for.items() if r not in dead}
             self._probe_at_s = {r: s for r, s in self._probe_at_s.items() if r not in dead}
+            self._quarantine_s = {r: s for r, s in self._quarantine_s.items() if r not in dead}
             self._output_at_s = {r: s for r, s in self._output_at_s.items() if r not in dead}
             self._replica_of = {i: r for i, r in self._replica_of.items() if r not in dead}
 

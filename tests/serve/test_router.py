@@ -266,12 +266,12 @@ def test_after_one_stall_all_goes_to_the_other_until_the_hung_one_answers(
             ]
             for _ in range(3):
                 assert await asyncio.gather(*(painter(avatar) for _ in range(8))) == [healthy] * 8
-            clock.now_s += replicas.QUARANTINE_S
+            clock.now_s += replicas.FIRST_QUARANTINE_S
             assert await painter(avatar) == healthy  # the probe finds it still hung
         finally:
             os.kill(stopped, signal.SIGCONT)
         while set(await both(avatar)) != {stopped, healthy}:
-            clock.now_s += replicas.RECHECK_S
+            clock.now_s += replicas.FIRST_QUARANTINE_S
 
     in_loop(work)
 

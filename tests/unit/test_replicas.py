@@ -2,7 +2,12 @@
 
 import pytest
 
-from graph.replicas import QUARANTINE_S, RECHECK_S, SILENCE_S, Replicas
+from graph.replicas import (
+    FIRST_QUARANTINE_S,
+    LONGEST_QUARANTINE_S,
+    SILENCE_S,
+    Replicas,
+)
 
 
 class Clock:
@@ -121,38 +126,65 @@ def test_a_suspect_is_probed_after_its_quarantine_and_again_until_it_answers(
 ) -> None:
     report(known, "a")
     assert known.due(BOTH) == set()
-    clock.now_s += QUARANTINE_S
+    clock.now_s += FIRST_QUARANTINE_S
     assert known.due(BOTH) == {"a"}
     assert known.due(BOTH) == set()
     assert known.best(BOTH, BOTH) == ["b"]  # has not answered yet
-    clock.now_s += RECHECK_S
+    clock.now_s += FIRST_QUARANTINE_S
     assert known.due(BOTH) == {"a"}
     known.answered("a")
-    clock.now_s += RECHECK_S
+    clock.now_s += FIRST_QUARANTINE_S
     assert known.due(BOTH) == set()
     assert set(known.best(BOTH, BOTH)) == BOTH
 
 
 def test_another_deployments_suspects_are_not_ours_to_probe(known: Replicas, clock: Clock) -> None:
     report(known, "a")
-    clock.now_s += QUARANTINE_S
+    clock.now_s += FIRST_QUARANTINE_S
     assert known.due({"b"}) == set()
     assert known.due({"a"}) == {"a"}
 
 
-def test_a_second_stall_begins_the_quarantine_anew(known: Replicas, clock: Clock) -> None:
+def quarantines_s(known: Replicas, clock: Clock, n: int) -> list[float]:
+    """How long a replica that answers probes and gives no output is left alone each time."""
+    found = []
+    for _ in range(n):
+        report(known, "a")
+        found.append(0.0)
+        while not known.due(BOTH):
+            clock.now_s += FIRST_QUARANTINE_S
+            found[-1] += FIRST_QUARANTINE_S
+        known.answered("a")
+    return found
+
+
+def test_who_answers_probes_and_gives_nothing_is_left_alone_for_longer_each_time(
+    known: Replicas, clock: Clock
+) -> None:
+    assert quarantines_s(known, clock, 7) == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, LONGEST_QUARANTINE_S]
+
+
+def test_an_output_ends_the_distrust(known: Replicas, clock: Clock) -> None:
+    assert quarantines_s(known, clock, 3)[-1] == 2.0
+    known.sent("1", "a")
+    known.delivered("1")
+    clock.now_s += SILENCE_S
+    assert quarantines_s(known, clock, 1) == [0.5]
+
+
+def test_a_second_report_leaves_the_first_probe_where_it_is(known: Replicas, clock: Clock) -> None:
     report(known, "a")
-    clock.now_s += QUARANTINE_S / 2
-    known.stalled("lost at a")
-    clock.now_s += QUARANTINE_S / 2
-    assert known.due(BOTH) == set()
+    clock.now_s += FIRST_QUARANTINE_S / 2
+    assert known.stalled("lost at a")
+    clock.now_s += FIRST_QUARANTINE_S / 2
+    assert known.due(BOTH) == {"a"}
 
 
 def test_nothing_is_kept_of_replicas_that_are_gone(known: Replicas, clock: Clock) -> None:
     report(known, "a")
     known.sent("1", "b")
     known.gone(["a"])
-    clock.now_s += QUARANTINE_S
+    clock.now_s += FIRST_QUARANTINE_S
     assert known.due(BOTH) == set()
     assert known.best(BOTH, BOTH) == ["a", "b"]
 
