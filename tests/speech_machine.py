@@ -5,14 +5,14 @@ would tell it. The machine knows nothing of fluids: its replicas draw one packet
 the viewer who needs it first, and each costs a bit more than what its effort says.
 """
 
-import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from benchmarks.plan_clock import INGRESS, Clock, Desk, Wish
 from deployments.types import Effort
-from graph.admission import AdmissionSettings, SpeechAdmission, Waiter
+from graph.admission import AdmissionSettings, SpeechAdmission
 from graph.events import Progress
 
 PACKET_S = 0.2
@@ -54,16 +54,6 @@ class Reply:
 
 
 @dataclass
-class Ask:
-    """One person's wish for a turn until it is granted; times at which things were said."""
-
-    wished_at_s: float
-    queued: list[tuple[float, float]] = field(default_factory=list)  # when, predicted
-    refused: list[tuple[float, float]] = field(default_factory=list)
-    admitted_at_s: float | None = None
-
-
-@dataclass
 class World:
     """The machine, its admission and its clock."""
 
@@ -76,31 +66,30 @@ class World:
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.now_s = 0.0
+        self.clock = Clock()
         self.admission = SpeechAdmission(self.settings, look_ahead_s=LOOK_AHEAD_S)
         self.admission.n_replicas = {"avatar": self.n_replicas}
         self.replies: dict[str, Reply] = {}
         self.done: list[Reply] = []
-        self.asks: list[Ask] = []
+        self.desk = Desk(self.clock, self.admission, self.rng, refusals_return=self.refusals_return)
+        self.asks: list[Wish] = []
         self.ttff_s: list[float] = []
         self.idle = list(range(self.n_replicas))
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._n = 0
-        self._waiting: list[tuple[Waiter, Ask, Callable[[float], None]]] = []
         self.after(0.0, self._report)
+
+    @property
+    def now_s(self) -> float:
+        return self.clock.now_s
 
     @property
     def capacity(self) -> float:
         return self.n_replicas / self.cost
 
     def after(self, delay_s: float, event: Callable[[], None]) -> None:
-        self._n += 1
-        heapq.heappush(self._events, (self.now_s + delay_s, self._n, event))
+        self.clock.after(delay_s, event)
 
     def run(self, until_s: float) -> None:
-        while self._events and self._events[0][0] <= until_s:
-            self.now_s, _, event = heapq.heappop(self._events)
-            event()
+        self.clock.run(until_s)
 
     def converse_forever(self, pause_s: float) -> None:
         """One person in a closed loop: asks, listens to the end, pauses, asks again."""
@@ -121,40 +110,12 @@ class World:
         arrive()
 
     def wish(self, on_heard: Callable[[float], None]) -> None:
-        ask = Ask(self.now_s)
-        self.asks.append(ask)
-        self._ask(ask, on_heard)
+        self.asks.append(self.desk.wish(partial(self._begin, on_heard)))
 
-    def _ask(self, ask: Ask, on_heard: Callable[[float], None]) -> None:
-        self._n += 1
-        waiter = self.admission.ask(f"t{self._n}", "i", self.now_s)
-        if waiter.is_waiting:
-            place = self.admission.place(waiter, self.now_s)
-            ask.queued.append((self.now_s, place.predicted_wait_s))
-        self._waiting.append((waiter, ask, on_heard))
-        self._look()
-
-    def _look(self) -> None:
-        """Do what admission decided."""
-        self.admission.review(self.now_s)
-        decided = [entry for entry in self._waiting if not entry[0].is_waiting]
-        self._waiting = [entry for entry in self._waiting if entry[0].is_waiting]
-        for waiter, ask, on_heard in decided:
-            if waiter.refusal is None:
-                ask.admitted_at_s = self.now_s
-                self._begin(waiter.turn_id, on_heard)
-            else:
-                self._refused(ask, waiter.refusal.predicted_wait_s, on_heard)
-
-    def _refused(self, ask: Ask, wait_s: float, on_heard: Callable[[float], None]) -> None:
-        ask.refused.append((self.now_s, wait_s))
-        if self.refusals_return:
-            self.after(wait_s + self.rng.uniform(0.0, 0.1), lambda: self._ask(ask, on_heard))
-
-    def _begin(self, turn_id: str, on_heard: Callable[[float], None]) -> None:
+    def _begin(self, on_heard: Callable[[float], None], wish: Wish) -> None:
         n_packets = round(self.rng.uniform(14.0, 26.0) / PACKET_S)
-        reply = Reply(turn_id, n_packets * PACKET_S, self.now_s, on_heard)
-        self.replies[turn_id] = reply
+        reply = Reply(wish.turn_id, n_packets * PACKET_S, self.now_s, on_heard)
+        self.replies[wish.turn_id] = reply
         self.after(THINKING_S, lambda: self._free(reply))
 
     def _free(self, reply: Reply) -> None:
@@ -186,12 +147,12 @@ class World:
             self.done.append(reply)
             self.admission.leave(reply.turn_id, reply.progress(self.now_s))
             reply.on_heard(max(0.0, reply.ahead_s(self.now_s)))
-            self._look()
+            self.desk.look()
         self._free(reply)
 
     def _report(self) -> None:
         told = {t: r.progress(self.now_s) for t, r in self.replies.items()}
-        self.admission.report("i", told, self.now_s)
-        self._look()
+        self.admission.report(INGRESS, told, self.now_s)
+        self.desk.look()
         self._work()  # a session that was ahead of its look-ahead may go on
         self.after(self.settings.report_every_s, self._report)

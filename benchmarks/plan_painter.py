@@ -1,0 +1,220 @@
+"""An avatar replica in the simulation. Whose frame is drawn next the real schedule says.
+
+Batches are handed over as ``deployments.avatar.deployment.DrawingLoop`` does it: one is drawn, the
+next is taken already, so what comes new waits for two at most. Two things are coarser than there,
+because a day has millions of frames. The schedule is given packets instead of frames, which have
+the same deadlines and so the same order. And a stretch whose viewer can wait is one item, whose
+batches after the first packet are one event; they are parted again when something more urgent
+comes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from benchmarks.plan_card import Card, Work
+from benchmarks.plan_replicas import Replica
+from deployments.avatar.schedule import Schedule
+from deployments.cost_model import StageCost
+from deployments.types import AudioChunk, Stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Brush:
+    """What all avatar replicas have in common. ``draw_s``: seconds of a call, by its frames."""
+
+    fps: int
+    frames_per_packet: int
+    batch: int
+    begin_s: float
+    draw_s: tuple[float, ...]
+
+    @classmethod
+    def of(cls, cost: StageCost, fps: int, frames_per_packet: int) -> "Brush":
+        """Raises:
+        ValueError: packets that are no whole part of a second, which no schedule here can order.
+        """
+        if fps % frames_per_packet:
+            raise ValueError(f"{fps} frames a second are no whole packets of {frames_per_packet}")
+        batch = cost.batch or 1
+        draw_s = tuple(cost.draw_s(n) for n in range(batch + 1))
+        return cls(fps, frames_per_packet, batch, cost.work_s(0.0), draw_s)
+
+    def schedule(self) -> Schedule["_Piece"]:
+        """An empty one, of packets."""
+        return Schedule(self.fps // self.frames_per_packet, frames_per_packet=1)
+
+
+class Order:
+    """A stretch to be drawn; ``playout_s``: when its first frame is needed. ``n_sent`` of its
+    frames have left in packets."""
+
+    __slots__ = (
+        "is_begun", "is_coarse", "n_drawn", "n_frames", "n_sent", "on_packets", "playout_s",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        n_frames: int,
+        playout_s: float,
+        is_coarse: bool,
+        on_packets: Callable[["Order"], None],
+    ) -> None:
+        self.n_frames, self.playout_s, self.is_coarse = n_frames, playout_s, is_coarse
+        self.on_packets = on_packets
+        self.is_begun = False
+        self.n_drawn = self.n_sent = 0
+
+
+class _Piece:
+    """Frames of one order that were not handed over, ``per_item`` of them in each of its items."""
+
+    __slots__ = ("deadline_s", "n_left", "order", "per_item")
+
+    def __init__(self, order: Order, n_left: int, per_item: int, deadline_s: float) -> None:
+        self.order, self.n_left, self.per_item = order, n_left, per_item
+        self.deadline_s = deadline_s
+
+
+class _Batch:
+    """``n_calls`` calls of the engine, one after the other; several only of one order alone."""
+
+    __slots__ = ("call_s", "n_calls", "parts", "work_s")
+
+    def __init__(self, parts: list[tuple[Order, int]], work_s: float) -> None:
+        self.parts, self.n_calls, self.call_s, self.work_s = parts, 1, work_s, work_s
+
+
+class Painter(Replica):
+    """One drawing loop over all stretches that it was given."""
+
+    __slots__ = ("_brush", "_held", "_next", "_running", "_schedule", "_work")
+
+    def __init__(self, name: str, card: Card, brush: Brush) -> None:
+        super().__init__(name, card)
+        self._brush = brush
+        self._schedule = brush.schedule()
+        self._held: _Piece | None = None  # taken from the schedule, not all handed over
+        self._running: _Batch | None = None
+        self._next: _Batch | None = None
+        self._work: Work | None = None
+
+    def draw(self, order: Order) -> None:
+        """``order.on_packets`` is told whenever packets of it are complete."""
+        if self._running is not None and self._running.n_calls > 1:
+            last = self._running.parts[0][0]
+            if order.playout_s < last.playout_s + last.n_frames / self._brush.fps:
+                self._part(self._running)
+        held = self._held
+        if held is not None and order.playout_s < held.deadline_s:
+            self._add(_Piece(held.order, held.n_left, held.n_left, held.deadline_s))
+            self._held = None
+        per_item = order.n_frames if order.is_coarse else self._brush.frames_per_packet
+        self._add(_Piece(order, order.n_frames, per_item, order.playout_s))
+        if self._running is None:
+            self._go_on()
+
+    def _add(self, piece: _Piece) -> None:
+        n_items = -(-piece.n_left // piece.per_item)
+        self._schedule.add(piece, _items(n_items), piece.deadline_s)
+
+    def _go_on(self) -> None:
+        """Begin the batch that waits, and take the one after it."""
+        batch = self._running = self._next or self._take()
+        self._next = None
+        if batch is None:
+            self._work = None
+            return
+        self._lengthen(batch)
+        if batch.n_calls == 1:
+            self._next = self._take()
+        self._work = self.card.begin(batch.work_s, self._drawn)
+
+    def _take(self) -> _Batch | None:
+        """The most urgent frames."""
+        brush, parts, begin_s = self._brush, list[tuple[Order, int]](), 0.0
+        room = brush.batch
+        while room and (piece := self._held or self._from_schedule()) is not None:
+            order, n = piece.order, min(room, piece.n_left)
+            if parts and parts[-1][0] is order:
+                parts[-1] = (order, parts[-1][1] + n)
+            else:
+                parts.append((order, n))
+            room -= n
+            piece.n_left -= n
+            self._held = piece if piece.n_left else None
+            if not order.is_begun:
+                order.is_begun = True
+                begin_s += brush.begin_s
+        return _Batch(parts, begin_s + brush.draw_s[brush.batch - room]) if parts else None
+
+    def _from_schedule(self) -> _Piece | None:
+        for due in self._schedule.take(1):
+            piece = due.job
+            first = due.frame_no * piece.per_item
+            n = min(piece.per_item, piece.n_left - first)
+            return _Piece(piece.order, n, n, due.deadline_s)
+        return None
+
+    def _lengthen(self, batch: _Batch) -> None:
+        """What follows of the same stretch is one event with it, as far as it fills batches."""
+        order, held, n_batch = batch.parts[0][0], self._held, self._brush.batch
+        is_alone = len(batch.parts) == 1 and batch.parts[0][1] == n_batch
+        if held is None or held.order is not order or not is_alone or not order.n_sent:
+            return
+        n_more = held.n_left // n_batch
+        held.n_left -= n_more * n_batch
+        self._held = held if held.n_left else None
+        batch.n_calls += n_more
+        batch.parts = [(order, batch.n_calls * n_batch)]
+        batch.work_s = batch.n_calls * batch.call_s
+
+    def _part(self, batch: _Batch) -> None:
+        """Leave the call in progress and the one after it; the others are held again."""
+        if self._work is None:
+            return
+        order, n_batch = batch.parts[0][0], self._brush.batch
+        done_s = self.card.done_s(self._work, batch.work_s)
+        n_kept = min(int(done_s / batch.call_s) + 1, batch.n_calls)
+        n_back = batch.n_calls - n_kept
+        self._work = self.card.shorten(self._work, n_back * batch.call_s)
+        batch.n_calls, batch.parts = n_kept, [(order, n_kept * n_batch)]
+        batch.work_s = n_kept * batch.call_s
+        if n_back:
+            self._hold_again(order, n_back * n_batch)
+        self._next = self._take()
+
+    def _hold_again(self, order: Order, n_frames: int) -> None:
+        n_left = n_frames + (self._held.n_left if self._held is not None else 0)
+        late_s = (order.n_frames - n_left) / self._brush.fps
+        self._held = _Piece(order, n_left, n_left, order.playout_s + late_s)
+
+    def _drawn(self, took_s: float) -> None:
+        self.busy_s += took_s
+        sent = [] if self._running is None else self._count(self._running)
+        self._go_on()
+        for order in sent:
+            order.on_packets(order)
+
+    def _count(self, batch: _Batch) -> list[Order]:
+        """What is drawn; the orders of which packets are complete now."""
+        size, sent = self._brush.frames_per_packet, []
+        for order, n in batch.parts:
+            self.media_s += n / self._brush.fps
+            order.n_drawn += n
+            is_whole = order.n_drawn == order.n_frames
+            n_sent = order.n_frames if is_whole else order.n_drawn // size * size
+            if n_sent > order.n_sent:
+                order.n_sent = n_sent
+                if order not in sent:
+                    sent.append(order)
+        return sent
+
+
+@cache
+def _items(n: int) -> Stretch:
+    """As the schedule wants it: so many items, the first of them needed at once."""
+    silence = AudioChunk(np.zeros(0, np.float32), 16_000)
+    return Stretch("", silence, (), first_frame=0, n_frames=n)
