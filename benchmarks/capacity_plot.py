@@ -4,14 +4,13 @@ Each line has its own marker and stroke besides its colour (Okabe and Ito's set,
 apart by colour-blind people), and limits are named where they are drawn.
 """
 
-import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 from benchmarks.capacity_steps import HEADER, LADDER_SHARE, LATE_SHARE, TTFF_P95_S, Step
+from benchmarks.plot_page import html_page
 
 _BLUE, _VERMILION, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
 _INCHES = (8.0, 9.0)
@@ -24,7 +23,8 @@ def write_plot(steps: Sequence[Step], carried: int, caption: str, png: Path, pag
     for path in (png, page):
         path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(png, dpi=130)
-    page.write_text(_page(figure, steps, carried, caption))
+    rows = [step.row() for step in steps]
+    page.write_text(html_page(figure, _title(carried), HEADER, rows, caption))
 
 
 def _figure(steps: Sequence[Step], carried: int, caption: str) -> Any:
@@ -80,35 +80,6 @@ def _limit(axis: Any, value: float, text: str) -> None:
         fontsize=8,
         color=_GREY,
     )
-
-
-def _page(figure: Any, steps: Sequence[Step], carried: int, caption: str) -> str:
-    """One file with the drawing in it and the numbers under it; nothing is loaded."""
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    svg = drawn.getvalue()
-    svg = svg[svg.index("<svg") :].replace(
-        "<svg", f'<svg role="img" aria-label="{_title(carried)}"', 1
-    )
-    title = html.escape(_title(carried))
-    head = "".join(f"<th scope=col>{html.escape(name)}" for name in HEADER)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in step.row()) for step in steps
-    )
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-svg {{ max-width: 100%; height: auto }}
-table {{ border-collapse: collapse }}
-th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ccc }}
-</style>
-<h1>{title}</h1>
-{svg}
-<table><thead><tr>{head}</thead><tbody>{rows}</tbody></table>
-<p>{html.escape(caption)}</p>
-</html>
-"""
 
 
 def caption_of(facts: Mapping[str, Any], about: str) -> str:
