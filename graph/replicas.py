@@ -42,7 +42,9 @@ class Replicas:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._meant_for: dict[str, Hashable] = {}  # requests that Serve still asks room for
+        # Requests that Serve still asks room for: where, and since when.
+        self._meant_for: dict[str, tuple[Hashable, float]] = {}
+        self._sent_at_s = -inf  # the last of any
         self._replica_of: dict[str, Hashable] = {}  # requests in flight
         self._probe_at_s: dict[Hashable, float] = {}  # suspects
         self._quarantine_s: dict[Hashable, float] = {}  # of those without output since
@@ -51,13 +53,15 @@ class Replicas:
     def meant(self, request_id: str, replica: Hashable) -> None:
         """The request goes to the replica if that has room; it counts as if it had gone."""
         with self._lock:
-            self._meant_for[request_id] = replica
+            _, since_s = self._meant_for.get(request_id, (None, self._now()))
+            self._meant_for[request_id] = replica, since_s
 
     def sent(self, request_id: str, replica: Hashable) -> None:
         """The request goes to the replica."""
         with self._lock:
             self._meant_for.pop(request_id, None)
             self._replica_of[request_id] = replica
+            self._sent_at_s = self._now()
 
     def dropped(self, request_id: str) -> None:
         """The request goes nowhere."""
@@ -87,9 +91,14 @@ class Replicas:
         """Whether who has this request gives nobody any output: then it is a suspect from now on.
 
         One that gives others theirs is slow, or has more urgent work: asking another would only
-        make more of it. Unknown requests have no replica that could hang.
+        make more of it. Unknown requests have no replica that could hang. One that Serve still asks
+        room for, while others were sent, is stuck (seen for seconds after a replica's death): it
+        accuses nobody, but asking again helps.
         """
         with self._lock:
+            if request_id in self._meant_for:
+                _, since_s = self._meant_for[request_id]
+                return self._sent_at_s > since_s and self._now() - since_s >= SILENCE_S
             if request_id not in self._replica_of:
                 return False
             replica, now_s = self._replica_of[request_id], self._now()
@@ -119,7 +128,8 @@ class Replicas:
         with self._lock:
             suspects = self._probe_at_s.keys()
             allowed = list(near - suspects or all_replicas - suspects or near)
-            n_in_flight = Counter((*self._meant_for.values(), *self._replica_of.values()))
+            meant = [replica for replica, _ in self._meant_for.values()]
+            n_in_flight = Counter((*meant, *self._replica_of.values()))
         random.shuffle(allowed)  # among equals, any
         return sorted(allowed, key=lambda replica: n_in_flight[replica])
 
@@ -141,7 +151,9 @@ class Replicas:
         """The replicas are no more."""
         dead = set(replicas)
         with self._lock:
-            self._meant_for = {i: r for i, r in self._meant_for.items() if r not in dead}
+            for request_id, (replica, since_s) in self._meant_for.items():
+                if replica in dead:
+                    self._meant_for[request_id] = None, since_s
             self._probe_at_s = {r: s for r, s in self._probe_at_s.items() if r not in dead}
             self._quarantine_s = {r: s for r, s in self._quarantine_s.items() if r not in dead}
             self._output_at_s = {r: s for r, s in self._output_at_s.items() if r not in dead}

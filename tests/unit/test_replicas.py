@@ -81,6 +81,22 @@ def test_a_request_that_waits_for_room_accuses_nobody(known: Replicas) -> None:
     assert "a" in known.best(BOTH, BOTH)
 
 
+def test_a_request_that_waits_for_room_while_others_are_sent_is_asked_again(
+    known: Replicas, clock: Clock
+) -> None:
+    known.meant("1", "a")
+    clock.now_s += SILENCE_S
+    assert not known.stalled("1")  # nobody got room
+    known.gone(["a"])
+    known.sent("2", "b")
+    known.meant("1", "b")
+    assert known.stalled("1")
+    assert set(known.best(BOTH, BOTH)) == BOTH  # it accuses nobody
+    known.meant("3", "b")
+    known.sent("4", "b")
+    assert not known.stalled("3")  # not yet
+
+
 def test_the_late_end_of_a_rejected_request_leaves_its_second_try_counted(known: Replicas) -> None:
     known.sent("1", "a")
     known.sent("1", "b")
