@@ -56,12 +56,14 @@ class Lengths:
 class Talk:
     """What a turn is made of, all of it assumed unless it is given: the caller thinks (``pause``),
     asks (``question``, ``None`` when it is typed), and listens to the answer, whose sentences are
-    about ``sentence_s`` long."""
+    about ``sentence_s`` long. ``is_asked_at_once``: a question takes no time, as those of a load
+    test, which sends recordings."""
 
     pause: Lengths = Lengths(2.0, 1.5, 0.2, 15.0)
     question: Lengths | None = Lengths(4.0, 2.0, 1.0, 15.0)
     answer: Lengths = Lengths(8.0, 5.0, 1.5, 40.0)
     sentence_s: float = 4.0
+    is_asked_at_once: bool = False
 
     def exchange(self, random: Random) -> tuple[float, Exchange]:
         """Seconds until it is asked, from the end of the answer before; and what is said."""
@@ -69,12 +71,14 @@ class Talk:
         question_s = 0.0 if self.question is None else self.question.draw(random)
         answer_s = self.answer.draw(random)
         n = max(1, round(answer_s / self.sentence_s))
-        return pause_s + question_s, Exchange(question_s, (answer_s / n,) * n)
+        asking_s = 0.0 if self.is_asked_at_once else question_s
+        return pause_s + asking_s, Exchange(question_s, (answer_s / n,) * n)
 
     @property
     def turn_s(self) -> float:
         """About how long a turn is, its answer's delay left out."""
-        question_s = 0.0 if self.question is None else self.question.mean_s
+        is_short = self.question is None or self.is_asked_at_once
+        question_s = 0.0 if is_short or self.question is None else self.question.mean_s
         return self.pause.mean_s + question_s + self.answer.mean_s
 
     def json(self) -> dict[str, Any]:

@@ -72,6 +72,11 @@ class Layout:
             "work_s_per_speech_s": round(self.work_s_per_speech_s, 3),
         }
 
+    def cards_at_start(self, n_cards: int) -> int:
+        """How many cards the fewest replicas fill, of so many that there may be."""
+        fewest = {n: (s.share, s.scaling_on(n_cards).min_replicas) for n, s in self.stages.items()}
+        return min(n_cards, cards_for(fewest))
+
     @property
     def work_s_per_speech_s(self) -> float:
         """Of a card's time, in full batches, what is heard left out."""
@@ -131,7 +136,7 @@ def _stages(deployments: list[Mapping[str, Any]], model: CostModel) -> dict[str,
     costs: dict[str, StageCost] = {name: getattr(model, name) for name in ON_CARDS}
     shares = {name: _share(given[name], costs[name]) for name in ON_CARDS}
     scalings = {name: _scaling(given[name]) for name in ON_CARDS}
-    n_cards = _n_cards({name: (shares[name], scalings[name].max_replicas) for name in ON_CARDS})
+    n_cards = cards_for({name: (shares[name], scalings[name].max_replicas) for name in ON_CARDS})
     return {
         name: StageLayout(
             costs[name], shares[name], scalings[name].max_replicas / n_cards, scalings[name]
@@ -140,8 +145,8 @@ def _stages(deployments: list[Mapping[str, Any]], model: CostModel) -> dict[str,
     }
 
 
-def _n_cards(wanted: Mapping[str, tuple[float, int]]) -> int:
-    """How many cards so many replicas of such fractions fill, none on two cards."""
+def cards_for(wanted: Mapping[str, tuple[float, int]]) -> int:
+    """How many cards so many replicas of such fractions fill (by stage), none on two cards."""
     together = sum(share * n for share, n in wanted.values())
     alone = [ceil(n / floor(1 / share + _ROUNDING)) for share, n in wanted.values() if share]
     return max(1, ceil(together - _ROUNDING), *alone)

@@ -173,13 +173,13 @@ class World:
         self.admission.n_replicas = {d.pool.stage: len(d.pool) for d in self._deployments}
 
     def _start(self, calls: Sequence[Call]) -> None:
-        if self.setup.rent is None:
-            self.fleet.rent_now(self.setup.n_cards)
+        n_cards, is_elastic = self.setup.n_cards, self.setup.rent is not None
+        layout = self.setup.layout
+        self.fleet.rent_now(layout.cards_at_start(n_cards) if is_elastic else n_cards)
         for deployment in self._deployments:
             bounds = deployment.scaling
-            is_elastic = self.setup.rent is not None
             deployment.start(bounds.min_replicas if is_elastic else bounds.max_replicas)
-        if self.setup.rent is not None:
+        if is_elastic:
             self.clock.after(_SCALE_EVERY_S, self._scale)
         self.clock.after(self.setup.lead_s, self._sample)
         for i, call in enumerate(calls):
