@@ -183,7 +183,7 @@ def test_a_profile_without_fakes_has_no_use_for_a_cost_model(tmp_path: Path) -> 
 
 
 def test_a_curve_says_how_many_are_drawn_at_once() -> None:
-    curve = {"frames_per_s": {1: 35, 4: 49}}
+    curve = StageCost(frames_per_s={1: 35, 4: 49})
     assert FakeAvatar(FakeAvatar.Settings(cost=curve)).capabilities.batch == 4
     with pytest.raises(ValueError, match="leave batch out"):
         FakeAvatar.Settings(cost=curve, batch=8)

@@ -59,6 +59,8 @@ def is_allowed(module: str, imported: str) -> bool:
         return False
     if module in ("deployments.config", "deployments.registry", "deployments.streams"):
         return shared or imported == "deployments.config"
+    if module in ("deployments.cost_model", "deployments.logical_gpu"):
+        return shared or imported in ("deployments.config", "deployments.cost_model")
     if module in ("deployments.caller", "deployments.resample"):
         return imported == "deployments.types"
     if parts[0] == "deployments" and parts[1] in STAGES:

@@ -184,7 +184,7 @@ def test_a_process_that_dies_gives_its_memory_back_and_no_more_than_its_step_is_
         child.kill()
         child.wait()
     gpu.claim("tts", 4.5)
-    assert gpu.busy_s() >= 0.05
+    assert gpu.busy_s() > 0.049
     gpu.run(0.001)  # beside what the dead one has begun
 
 
