@@ -313,3 +313,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         ),
     ),
 )
+
+
+def panels() -> list[Panel]:
+    """All of them, in order."""
+    return [panel for _, row in ROWS for panel in row]

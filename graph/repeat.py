@@ -52,6 +52,7 @@ def with_repeats(
     llm: StageConfig,
     tts: StageConfig,
     avatar: StageConfig,
+    *,
     on_repeat: OnRepeat = _ignore_repeat,
 ) -> Stages:
     """The same stages, with deadlines and repetitions as their settings say; and what stands in

@@ -17,7 +17,7 @@ from deployments.types import AudioChunk, Effort, Message, ReplySentence
 
 SOMEBODY = Caller("request-1", "turn-1", "session-1")
 IDS = {"request_id": "request-1", "turn_id": "turn-1", "session_id": "session-1"}
-STANDARD = set(vars(logging.makeLogRecord({})))
+STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 class _Kept(logging.Handler):
