@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -18,6 +19,7 @@ from graph.preflight import MODELS, PROFILES
 from tests.callers import Callers
 from tests.serving import Server, free_port, launch, running
 
+ON_GPUS = ("asr", "tts", "avatar")
 ON_A_CARD = ["asr", "avatar", "avatar", "tts", "tts"]
 SENTENCE = (
     "The rain came down from the hills, and the street was so quiet that one heard the lamps. "
@@ -96,22 +98,35 @@ def test_a_new_version_takes_the_places_of_the_old_one_and_cuts_no_answer(
     assert on_cards(server) == [ON_A_CARD]
 
 
-def test_more_callers_bring_the_next_card_and_nobody_is_cut_when_it_goes(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def two_cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two cards, whose stages come and go sooner than in earnest, and sleep when nobody asks."""
+
     def change(config: dict[str, Any]) -> None:
-        for one in of(config, "asr", "tts", "avatar"):
+        config["x-realtime-avatar"]["sleep_after_s"] = DOWN_S
+        for one in of(config, *ON_GPUS):
             one["autoscaling_config"]["downscale_delay_s"] = DOWN_S
 
-    with running(profile(tmp_path, change), LOGICAL_GPUS="2") as server:
-        server.dashboard.wait_for_replicas("avatar", 2)
-        assert on_cards(server) == [ON_A_CARD]
-        long = Callers(server.url, 1, (SENTENCE * 9).strip())
-        short = Callers(server.url, 2, SENTENCE.strip())
-        server.dashboard.wait_for_replicas("avatar", 4)
-        wait_until(lambda: len(on_cards(server)) == 2)
-        short.check_answers()
-        wait_until(lambda: len(server.dashboard.replicas("avatar")) == 2)
-        assert long.n_talking == 1
-        long.check_answers()
+    folder = tmp_path_factory.mktemp("cards")
+    with running(profile(folder, change), LOGICAL_GPUS="2") as server:
+        yield server
+
+
+def test_more_callers_bring_the_next_card_and_nobody_is_cut_when_it_goes(two_cards: Server) -> None:
+    long = Callers(two_cards.url, 1, (SENTENCE * 9).strip())
+    short = Callers(two_cards.url, 2, SENTENCE.strip())
+    two_cards.dashboard.wait_for_replicas("avatar", 4)
+    assert [stages.count("avatar") for stages in on_cards(two_cards)] == [2, 2]
+    short.check_answers()
+    wait_until(lambda: len(two_cards.dashboard.replicas("avatar")) <= 2)
+    assert long.n_talking == 1
+    long.check_answers()
+
+
+def test_a_stage_sleeps_when_nobody_asks_and_wakes_for_who_asks_then(two_cards: Server) -> None:
+    wait_until(lambda: on_cards(two_cards) == [])
+    assert httpx.get(f"{two_cards.url}/health").json()["status"] == "ready"
+    Callers(two_cards.url, 1, SENTENCE.strip()).check_answers()
 
 
 def test_what_fits_nowhere_is_one_line_within_seconds(tmp_path: Path) -> None:

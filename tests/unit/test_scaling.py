@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from ray.serve._private.common import DeploymentID, ReplicaID, TimeStampedValue
-from ray.serve.config import AutoscalingConfig
 
 from graph.admission import AdmissionSettings, SpeechAdmission
 from graph.scaling import ADMISSION, TURNS, ByTurns
@@ -13,28 +11,45 @@ from graph.scaling import ADMISSION, TURNS, ByTurns
 POLICY = ByTurns({"asr": 4, "tts": 1.25, "avatar": 0.62})
 
 
-@dataclass
+@dataclass(frozen=True)
+class DeploymentID:
+    """As Serve's."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """As Serve's time series have them."""
+
+    timestamp: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Of a deployment's autoscaling configuration what is asked."""
+
+    def get_target_ongoing_requests(self) -> float:
+        return 16.0
+
+
+@dataclass(frozen=True)
 class Seen:
     """What Serve would tell of a deployment."""
 
     total_num_requests: float = 0.0
-    config: AutoscalingConfig = field(
-        default_factory=lambda: AutoscalingConfig(target_ongoing_requests=16)
-    )
-    raw_metrics: Mapping[str, Mapping[ReplicaID, list[TimeStampedValue]]] | None = None
-
-
-def id_of(name: str) -> DeploymentID:
-    return DeploymentID(name=name, app_name="avatar")
+    config: Scaling = field(default_factory=Scaling)
+    raw_metrics: Mapping[str, Mapping[str, list[Point]]] | None = None
 
 
 def told(*turns: float) -> Seen:
-    points = [TimeStampedValue(float(i), n) for i, n in enumerate(turns)]
-    return Seen(raw_metrics={TURNS: {ReplicaID("one", id_of(ADMISSION)): points}})
+    points = [Point(float(i), n) for i, n in enumerate(turns)]
+    return Seen(raw_metrics={TURNS: {"a replica": points}})
 
 
 def wanted(seen: Mapping[str, Seen]) -> dict[str, float]:
-    decisions, remembered = POLICY({id_of(name): one for name, one in seen.items()})
+    decisions, remembered = POLICY({DeploymentID(name): one for name, one in seen.items()})
     assert remembered == {}
     return {deployment.name: n for deployment, n in decisions.items()}
 
@@ -61,23 +76,14 @@ def test_while_admission_tells_nothing_requests_decide(admission: Seen) -> None:
 
 def test_a_number_that_is_whole_but_for_rounding_brings_no_replica_more() -> None:
     policy = ByTurns({"avatar": 0.1})
-    seen = {id_of(ADMISSION): told(0.3), id_of("avatar"): Seen()}
-    assert policy(seen)[0][id_of("avatar")] == 3.0
-
-
-def test_serve_can_be_told_the_policy_by_name() -> None:
-    from ray.serve.config import AutoscalingPolicy
-
-    policy = AutoscalingPolicy(
-        policy_function="graph.scaling:ByTurns", policy_kwargs={"turns_per_replica": {"tts": 2}}
-    )
-    assert policy.get_policy() is ByTurns
+    seen = {DeploymentID(ADMISSION): told(0.3), DeploymentID("avatar"): Seen()}
+    assert policy(seen)[0][DeploymentID("avatar")] == 3.0
 
 
 def test_turns_that_run_wait_or_will_be_back_are_wanted() -> None:
-    settings = AdmissionSettings(n_unmeasured=2, max_queue=1, settle_s=0.0, start_window_s=0.001)
+    settings = AdmissionSettings(n_unmeasured=2, max_queue=1, max_wait_s=60.0, settle_s=0.0)
     admission = SpeechAdmission(settings)
     for i in range(4):
-        admission.ask(f"turn {i}", "ingress", now_s=float(i))
+        admission.ask(f"turn {i}", "ingress", now_s=i / 2)
     assert (admission.n_running, admission.n_waiting) == (2, 1)
     assert admission.n_wanted == 4.0
