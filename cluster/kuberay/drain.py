@@ -12,12 +12,13 @@ import sys
 import time
 
 import ray
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.core.generated import autoscaler_pb2
 from ray.util.state import list_actors
 
 _SERVING = ("ServeReplica:", "ProxyActor", "HAProxyManager")
 """Classes of Serve's actors that hold answers. Source: Ray 2.60, ``ray/serve/_private``."""
+_LEAVES = autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]
 _LOOK_EVERY_S = 1.0
 
 
@@ -32,12 +33,8 @@ def announce(node_id: str, within_s: float) -> None:
         DrainRefusedError: it said no.
     """
     client = GcsClient(address=ray.get_runtime_context().gcs_address)
-    is_accepted, reason = client.drain_node(
-        node_id,
-        autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION,
-        "its pod ends",
-        int((time.time() + within_s) * 1000),
-    )
+    deadline_ms = int((time.time() + within_s) * 1000)
+    is_accepted, reason = client.drain_node(node_id, _LEAVES, "its pod ends", deadline_ms)
     if not is_accepted:
         raise DrainRefusedError(reason)
 

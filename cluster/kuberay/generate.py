@@ -71,7 +71,7 @@ def manifest(profile: str) -> Json:
 
 def longest_answer_s(deployments: Sequence[Json]) -> int:
     """For how long the profile lets a replica that is to stop finish what it streams."""
-    return math.ceil(max(d.get("graceful_shutdown_timeout_s", 20) for d in deployments))
+    return math.ceil(max(float(d.get("graceful_shutdown_timeout_s", 20)) for d in deployments))
 
 
 def cards_needed(deployments: Sequence[Json], bound: Bound, n_cpus: float) -> int:

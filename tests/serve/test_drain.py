@@ -10,11 +10,10 @@ import ray
 from ray import serve
 from ray.cluster_utils import Cluster
 from ray.serve import Application
-from ray.serve.handle import DeploymentHandle
 
 from cluster.kuberay import drain
 from graph.launch import OBJECT_STORE_BYTES
-from tests.serving import free_port
+from tests.serving import ROOT, free_port
 
 # What Ray itself leaves open or finds outdated, when it starts and ends in this process.
 pytestmark = [
@@ -52,7 +51,12 @@ def application() -> Application:
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
     """A head that runs no replica, and the driver's connection to it."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # sockets limit it
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder,  # sockets limit it
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        # Cluster notes its address in a folder `ray` of this one, and so not for other Ray.
+        environment.setenv("RAY_TMPDIR", folder)
         cluster = Cluster(
             initialize_head=True,
             head_node_args={
@@ -60,15 +64,25 @@ def nodes() -> Iterator[Cluster]:
                 "object_store_memory": OBJECT_STORE_BYTES,
                 "include_dashboard": True,
                 "dashboard_port": free_port(),
-                "temp_dir": folder,
+                "temp_dir": f"{folder}/ray",
             },
         )
-        ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
-        serve.start(proxy_location="Disabled", http_options={"port": free_port()})
-        yield cluster
-        serve.shutdown()  # type: ignore[no-untyped-call]
-        ray.shutdown()
-        cluster.shutdown()
+        yield from connected(cluster)
+
+
+def connected(cluster: Cluster) -> Iterator[Cluster]:
+    environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+    ray.init(
+        address=cluster.address,
+        log_to_driver=False,
+        configure_logging=False,
+        runtime_env=environment,
+    )
+    serve.start(proxy_location="Disabled", http_options={"port": free_port()})
+    yield cluster
+    serve.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def add_node(nodes: Cluster) -> Any:
@@ -77,7 +91,7 @@ def add_node(nodes: Cluster) -> Any:
 
 async def test_a_node_is_left_when_its_last_answer_has_ended(nodes: Cluster) -> None:
     leaving = add_node(nodes)
-    handle: DeploymentHandle[Any] = serve.run(application(), name="drain", route_prefix=None)
+    handle: Any = serve.run(application(), name="drain", route_prefix=None)
     assert await handle.node_id.remote() == leaving.node_id
     staying = add_node(nodes)
     stream = handle.options(stream=True).answer.remote()

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,7 @@ SCRIPT = DOCKER / "make_secrets.sh"
 STAGES = read_dockerfile(DOCKER / "Dockerfile")
 SERVER = STAGES[-1]
 SIZES = {name: disk_sizes(name) for name in yaml.safe_load((DOCKER / "sizes.yaml").read_text())}
+TOOLS = Path(sys.executable).parent
 SECRET_WORDS = re.compile("key|token|password|secret", re.IGNORECASE)
 
 
@@ -42,6 +44,18 @@ def image_profiles() -> set[str]:
 
 def all_of(word: str) -> list[Instruction]:
     return [instruction for stage in STAGES for instruction in stage.all(word)]
+
+
+def checked(tool: str, *arguments: str | Path) -> str:
+    """What a linter of the test tools says, which is nothing."""
+    if not (TOOLS / tool).exists():
+        pytest.skip(f"{tool} is not installed beside this Python")
+    run = subprocess.run([TOOLS / tool, *arguments], capture_output=True, text=True)
+    return "" if run.returncode == 0 else run.stdout + run.stderr
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    assert checked("hadolint", DOCKER / "Dockerfile") == ""
 
 
 def test_every_base_is_a_stage_or_pinned_by_its_full_tag() -> None:
@@ -243,6 +257,22 @@ def test_a_size_that_nobody_knows_is_refused() -> None:
 def compose(name: str) -> dict[str, Any]:
     read: dict[str, Any] = yaml.safe_load((DOCKER / name).read_text())
     return read
+
+
+COMPOSE_SCHEMA = ("--builtin-schema", "vendor.compose-spec")
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.l4.yaml"])
+def test_compose_files_fit_their_schema(name: str) -> None:
+    assert checked("check-jsonschema", *COMPOSE_SCHEMA, DOCKER / name) == ""
+
+
+def test_a_misspelt_field_of_compose_is_found(tmp_path: Path) -> None:
+    whole = compose("compose.yaml")
+    whole["services"]["server"]["shm_sise"] = "1m"
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(yaml.safe_dump(whole))
+    assert "shm_sise" in checked("check-jsonschema", *COMPOSE_SCHEMA, wrong)
 
 
 def bind_mounts() -> Iterator[Path]:

@@ -5,13 +5,9 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
-from ray.autoscaler._private.kuberay.autoscaling_config import (
-    _derive_autoscaling_config_from_ray_cr,
-)
-from ray.serve.schema import ServeDeploySchema
 
 from cluster.kuberay import generate
 from graph.config import AppConfig
@@ -22,7 +18,7 @@ from tests.dockerfile import read_dockerfile
 kubernetes_validate = pytest.importorskip("kubernetes_validate")  # until it is in the test lock
 
 KUBERAY = ROOT / "cluster" / "kuberay"
-KUBERNETES = "1.33"
+KUBERNETES = "1.35"
 SERVICE: dict[str, Any] = yaml.safe_load(generate.MANIFEST.read_text())
 CLUSTER = SERVICE["spec"]["rayClusterConfig"]
 HEAD, (FRONT, L4) = CLUSTER["headGroupSpec"], CLUSTER["workerGroupSpecs"]
@@ -93,8 +89,7 @@ def test_serve_is_told_what_the_profile_says_and_where_it_runs() -> None:
     assert SERVE["proxy_location"] == "EveryNode"  # the head takes no callers
 
 
-def test_serve_and_the_graph_take_the_configuration() -> None:
-    ServeDeploySchema.model_validate(SERVE)
+def test_the_graph_takes_the_configuration() -> None:
     config = AppConfig.model_validate(APPLICATION["args"])
     assert config.ingress.api_keys_file == generate.KEYS_FILE
 
@@ -149,42 +144,6 @@ def test_a_misspelt_field_of_kubernetes_is_found() -> None:
 # Room
 
 
-def offers() -> dict[str, dict[str, float]]:
-    """What Ray's autoscaler reads out of the manifest: the resources of one pod of each group."""
-    config = _derive_autoscaling_config_from_ray_cr(
-        {"metadata": {"name": "a", "namespace": "a"}, "spec": CLUSTER}
-    )
-    types: dict[str, Any] = config["available_node_types"]
-    return {name: dict(found["resources"]) for name, found in types.items()}
-
-
-def asked(deployment: dict[str, Any]) -> dict[str, float]:
-    """What one replica asks Ray for."""
-    options = deployment["ray_actor_options"]
-    kind = options.get("accelerator_type")
-    named = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0)}
-    wanted = {**named, **options.get("resources", {})}
-    return wanted if kind is None else {**wanted, f"accelerator_type:{kind}": 0.001}
-
-
-def test_the_head_offers_nothing_and_a_card_is_offered_with_its_kind() -> None:
-    found = offers()
-    assert found["headgroup"]["CPU"] == 0
-    assert found["l4"].items() >= {"CPU": 7, "GPU": 1, "accelerator_type:L4": 1}.items()
-    assert "GPU" not in found["front"]
-
-
-@pytest.mark.parametrize("deployment", APPLICATION["deployments"], ids=lambda d: d["name"])
-def test_each_replica_fits_on_one_kind_of_pod_only(deployment: dict[str, Any]) -> None:
-    wanted = asked(deployment)
-    fitting = {
-        group
-        for group, offered in offers().items()
-        if all(offered.get(name, 0) >= amount for name, amount in wanted.items())
-    }
-    assert fitting == ({"l4"} if wanted["GPU"] else {"front"})
-
-
 def test_the_pools_hold_the_least_and_the_most_replicas() -> None:
     deployments = APPLICATION["deployments"]
     least, most = (
@@ -193,12 +152,12 @@ def test_the_pools_hold_the_least_and_the_most_replicas() -> None:
     assert (L4["minReplicas"], L4["replicas"]) == (least, least)
     assert L4["maxReplicas"] == most + generate.SURGE_CARDS
     assert (FRONT["minReplicas"], FRONT["maxReplicas"]) == (1, 1)
-    front = [asked(d)["CPU"] * most_of(d) for d in deployments if not asked(d)["GPU"]]
-    assert offers()["front"]["CPU"] >= sum(front)
-
-
-def most_of(deployment: dict[str, Any]) -> int:
-    return int(deployment["autoscaling_config"]["max_replicas"])
+    front = [
+        d["ray_actor_options"]["num_cpus"] * d["autoscaling_config"]["max_replicas"]
+        for d in deployments
+        if not d["ray_actor_options"].get("num_gpus")
+    ]
+    assert float(container(FRONT)["resources"]["limits"]["cpu"]) > sum(front)
 
 
 def stages(**gpus_and_replicas: tuple[float, int]) -> list[dict[str, Any]]:
