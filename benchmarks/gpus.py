@@ -22,8 +22,8 @@ LINEAR_MUST = 0.9
 """Of what the smallest number of cards makes, times how many more there are. Source: issue 4."""
 
 _HEADER = (
-    "cards", "speakers", "video s/s", "of linear", "cards at work", "TTFF p50 s", "p95 s", "late",
-    "on the ladder", "refused", "failed", "cores used", "mean load",
+    "cards", "speakers", "video s/s", "of linear", "cards at work", "late", "on the ladder",
+    "refused", "failed", "cores used", "mean load",
 )  # fmt: skip
 _N_KINDS = 10
 
@@ -95,8 +95,6 @@ def _cells(step: Step, first: Step) -> list[str]:
         f"{step.video_s_per_s:.2f}",
         f"{of_linear(step, first):.2f}",
         f"{step.card_use:.0%}",
-        f"{step.ttff_p50_s:.2f}",
-        f"{step.ttff_p95_s:.2f}",
         f"{step.late_share:.2%}",
         f"{step.ladder_share:.1%}",
         str(step.n_refused),

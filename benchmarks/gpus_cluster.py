@@ -24,6 +24,8 @@ def start(options: LaunchOptions, settings: LaunchSettings, folder: Path) -> Non
     """The head, and a node for each card."""
     # Cluster notes its address in a folder `ray` of this one, and so not for other people's Ray.
     os.environ["RAY_TMPDIR"] = str(folder.parent)
+    # Each node has an agent that looks at all of its machine, and here that is the same for all.
+    os.environ["RAY_metrics_report_interval_ms"] = "20000"
     import ray
     from ray.cluster_utils import Cluster
 

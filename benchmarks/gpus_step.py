@@ -15,7 +15,7 @@ from benchmarks.capacity_steps import FAILURES
 from benchmarks.gpus_cluster import GPU_STAGES, one_each
 from benchmarks.load_average import LoadAverage
 from benchmarks.load_record import TurnRecord
-from benchmarks.load_report import Lateness, ladder_share, spread
+from benchmarks.load_report import Lateness, ladder_share
 from benchmarks.load_run import LoadRun, run_load
 from benchmarks.machine import tree_cpu_s
 from benchmarks.report import progress
@@ -52,8 +52,6 @@ class Step:
     n_speakers: int
     video_s_per_s: float
     card_use: float
-    ttff_p50_s: float
-    ttff_p95_s: float
     late_share: float
     ladder_share: float
     n_refused: int
@@ -131,7 +129,6 @@ def _step(
     load_average: float,
 ) -> Step:
     passed_s = after.at - before.at
-    ttff = spread(run.records, lambda r: r.ttff_s)
     outcomes = Counter(r.outcome for r in run.records)
     busy_s = sum(after.busy_s) - sum(before.busy_s)
     return Step(
@@ -139,8 +136,6 @@ def _step(
         n_speakers=n_speakers,
         video_s_per_s=round(video_s_between(run.records, before.at, after.at) / passed_s, 3),
         card_use=round(busy_s / passed_s / n_gpus, 3),
-        ttff_p50_s=round(ttff.p50, 3),
-        ttff_p95_s=round(ttff.p95, 3),
         late_share=round(Lateness.of(run.records).share, 5),
         ladder_share=round(ladder_share(run.records), 5),
         n_refused=outcomes["refused"],

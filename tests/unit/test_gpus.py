@@ -21,7 +21,7 @@ def turn(asked_at: float, *arrivals: tuple[float, float], video_s: float) -> Tur
 
 
 def step(n_gpus: int, video_s_per_s: float) -> Step:
-    return Step(n_gpus, 3, video_s_per_s, 0.9, 0.5, 1.0, 0.0, 0.0, 0, 0, 1.0, {})
+    return Step(n_gpus, 3, video_s_per_s, 0.9, 0.0, 0.0, 0, 0, 1.0, {})
 
 
 def test_video_counts_when_it_comes_not_when_it_is_played() -> None:
