@@ -23,6 +23,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError
 from graph import replicas
+from graph.calls import Call
 from graph.handles import AvatarHandle, LlmHandle
 from graph.router import AVOIDING
 from tests.serving import ROOT, free_port
@@ -221,6 +222,19 @@ def test_a_stream_that_is_left_ends_at_its_source(cluster: None) -> None:
             reading.cancel()
             await asyncio.wait([reading])
             assert reading.cancelled()
+        while await llm.count.remote():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.01)
+
+    in_loop(work)
+
+
+def test_a_call_that_nobody_has_begun_to_read_ends_at_its_source(cluster: None) -> None:
+    async def work(_avatar: AvatarHandle) -> None:
+        llm: DeploymentHandle[Any] = DeploymentHandle("llm", APPLICATION)
+        call = Call(llm.options(stream=True).reply, [], "endless")
+        while not await llm.count.remote():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        call.cancel()
         while await llm.count.remote():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.01)
 
