@@ -49,11 +49,15 @@ class CostBook:
         self._half_life_s, self._memory_s = half_life_s, memory_s
         self._stages: dict[str, dict[str, _Average]] = {}
         self._means: dict[str, float] = {}
+        # Asked at every turn, with hundreds of replicas: reckoned anew only when there is news.
+        self._has_news: set[str] = set()
+        self._gone_after_s: dict[str, float] = {}  # before that no replica can be
 
     def note(self, stage: str, effort: Effort, now_s: float) -> None:
         """An output's effort."""
         replicas = self._stages.setdefault(stage, {})
         replicas.setdefault(effort.replica, _Average(self._half_life_s)).add(effort, now_s)
+        self._has_news.add(stage)
 
     def known(self, now_s: float) -> list[tuple[str, Effort]]:
         """All that the estimates rest on, for a book that is to begin with them."""
@@ -65,13 +69,12 @@ class CostBook:
 
     def mean(self, stage: str, now_s: float) -> float | None:
         """The mean of the stage's replicas; ``None`` while nothing is known."""
-        costs = [
-            average.busy_s / average.media_s
-            for average in self._fresh(stage, now_s).values()
-            if average.media_s > 0
-        ]
-        if costs:
-            self._means[stage] = sum(costs) / len(costs)
+        replicas = self._fresh(stage, now_s)
+        if stage in self._has_news:
+            self._has_news.discard(stage)
+            costs = [a.busy_s / a.media_s for a in replicas.values() if a.media_s > 0]
+            if costs:
+                self._means[stage] = sum(costs) / len(costs)
         return self._means.get(stage)
 
     def capacity(self, n_replicas: Mapping[str, int], now_s: float) -> float | None:
@@ -93,7 +96,12 @@ class CostBook:
 
     def _fresh(self, stage: str, now_s: float) -> dict[str, _Average]:
         replicas = self._stages.get(stage, {})
+        if now_s < self._gone_after_s.get(stage, 0.0):
+            return replicas
         gone = [r for r, a in replicas.items() if now_s - a.heard_at_s > self._memory_s]
         for replica in gone:
             del replicas[replica]
+            self._has_news.add(stage)
+        heard_at_s = min((a.heard_at_s for a in replicas.values()), default=now_s)
+        self._gone_after_s[stage] = heard_at_s + self._memory_s
         return replicas

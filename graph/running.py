@@ -1,8 +1,10 @@
 """The turns in progress, as far as the ingress processes have told. Pure: time is given."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from graph.events import Progress
 from graph.fluid import Work
@@ -31,27 +33,33 @@ class ReplyLengths:
     """How long replies are: the newest ones; before there are any, a guess."""
 
     def __init__(self, guess_s: float) -> None:
-        self._lengths: deque[float] = deque([guess_s], maxlen=_N_LENGTHS)
+        self._newest: deque[float] = deque([guess_s], maxlen=_N_LENGTHS)
         self._is_guess = True
-
-    @property
-    def mean_s(self) -> float:
-        return sum(self._lengths) / len(self._lengths)
+        self._reckon()
 
     def add(self, length_s: float) -> None:
         """A reply was spoken to its end."""
         if self._is_guess:
-            self._lengths.clear()
+            self._newest.clear()
             self._is_guess = False
-        self._lengths.append(length_s)
+        self._newest.append(length_s)
+        self._reckon()
 
     def left_s(self, sent_s: float) -> float:
         """What is to be expected of a reply that has come so far and not to its end: the mean of
         what those that were longer had left."""
-        if len(self._lengths) < _N_FEW:
+        if len(self._newest) < _N_FEW:
             return max(_MIN_LEFT_S, self.mean_s - sent_s, _LONGER_SHARE * sent_s)
-        lefts = [length_s - sent_s for length_s in self._lengths if length_s > sent_s]
-        return max(_MIN_LEFT_S, sum(lefts) / len(lefts)) if lefts else _MIN_LEFT_S
+        n_longer = len(self._sorted) - bisect_right(self._sorted, sent_s)
+        if not n_longer:
+            return _MIN_LEFT_S
+        return max(_MIN_LEFT_S, self._sums[n_longer] / n_longer - sent_s)
+
+    def _reckon(self) -> None:
+        """Once for each reply that ended: it is asked for every turn at every question."""
+        self._sorted = sorted(self._newest)
+        self._sums = [0.0, *accumulate(reversed(self._sorted))]  # of the so many longest
+        self.mean_s = self._sums[-1] / len(self._sorted)
 
 
 class Running:
