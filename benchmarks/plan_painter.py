@@ -90,12 +90,12 @@ class _Batch:
 class Painter(Replica):
     """One drawing loop over all stretches that it was given."""
 
-    __slots__ = ("_brush", "_held", "_next", "_running", "_schedule", "_work")
+    __slots__ = ("_brush", "_held", "_n_items", "_next", "_running", "_schedule", "_work")
 
     def __init__(self, name: str, card: Card, brush: Brush) -> None:
         super().__init__(name, card)
         self._brush = brush
-        self._schedule = brush.schedule()
+        self._schedule, self._n_items = brush.schedule(), 0
         self._held: _Piece | None = None  # taken from the schedule, not all handed over
         self._running: _Batch | None = None
         self._next: _Batch | None = None
@@ -118,6 +118,7 @@ class Painter(Replica):
 
     def _add(self, piece: _Piece) -> None:
         n_items = -(-piece.n_left // piece.per_item)
+        self._n_items += n_items
         self._schedule.add(piece, _items(n_items), piece.deadline_s)
 
     def _go_on(self) -> None:
@@ -134,6 +135,8 @@ class Painter(Replica):
 
     def _take(self) -> _Batch | None:
         """The most urgent frames."""
+        if self._held is None and not self._n_items:
+            return None
         brush, parts, begin_s = self._brush, list[tuple[Order, int]](), 0.0
         room = brush.batch
         while room and (piece := self._held or self._from_schedule()) is not None:
@@ -148,15 +151,16 @@ class Painter(Replica):
             if not order.is_begun:
                 order.is_begun = True
                 begin_s += brush.begin_s
-        return _Batch(parts, begin_s + brush.draw_s[brush.batch - room]) if parts else None
+        return _Batch(parts, begin_s + brush.draw_s[brush.batch - room])
 
     def _from_schedule(self) -> _Piece | None:
-        for due in self._schedule.take(1):
-            piece = due.job
-            first = due.frame_no * piece.per_item
-            n = min(piece.per_item, piece.n_left - first)
-            return _Piece(piece.order, n, n, due.deadline_s)
-        return None
+        if not self._n_items:
+            return None
+        self._n_items -= 1
+        (due,) = self._schedule.take(1)
+        piece = due.job
+        n = min(piece.per_item, piece.n_left - due.frame_no * piece.per_item)
+        return _Piece(piece.order, n, n, due.deadline_s)
 
     def _lengthen(self, batch: _Batch) -> None:
         """What follows of the same stretch is one event with it, as far as it fills batches."""
