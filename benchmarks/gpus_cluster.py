@@ -23,9 +23,9 @@ _CPU_SHARE = 0.01
 def start(options: LaunchOptions, settings: LaunchSettings, folder: Path) -> None:
     """The head, and a node for each card."""
     # Cluster notes its address in a folder `ray` of this one, and so not for other people's Ray.
-    os.environ["RAY_TMPDIR"] = str(folder.parent)
-    # Each node has an agent that looks at all of its machine, and here that is the same for all.
-    os.environ["RAY_metrics_report_interval_ms"] = "20000"
+    # And each node has an agent that looks at all of its machine, which is the same for all here.
+    mine = {"RAY_TMPDIR": str(folder.parent), "RAY_metrics_report_interval_ms": "20000"}
+    os.environ.update(mine)
     import ray
     from ray.cluster_utils import Cluster
 
