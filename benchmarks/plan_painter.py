@@ -79,12 +79,14 @@ class _Piece:
 
 
 class _Batch:
-    """``n_calls`` calls of the engine, one after the other; several only of one order alone."""
+    """``n_calls`` calls of the engine, one after the other: several only of one order alone, all of
+    them full but the last, which has ``n_rest`` frames if it is not."""
 
-    __slots__ = ("call_s", "n_calls", "parts", "work_s")
+    __slots__ = ("call_s", "n_calls", "n_rest", "parts", "work_s")
 
     def __init__(self, parts: list[tuple[Order, int]], work_s: float) -> None:
-        self.parts, self.n_calls, self.call_s, self.work_s = parts, 1, work_s, work_s
+        self.parts, self.n_calls, self.n_rest = parts, 1, 0
+        self.call_s = self.work_s = work_s
 
 
 class Painter(Replica):
@@ -112,7 +114,11 @@ class Painter(Replica):
             self._add(_Piece(held.order, held.n_left, held.n_left, held.deadline_s))
             self._held = None
         per_item = order.n_frames if order.is_coarse else self._brush.frames_per_packet
-        self._add(_Piece(order, order.n_frames, per_item, order.playout_s))
+        piece = _Piece(order, order.n_frames, per_item, order.playout_s)
+        if order.is_coarse and self._held is None and not self._n_items:
+            self._held = piece  # there is nothing to choose from
+        else:
+            self._add(piece)
         if self._running is None:
             self._go_on()
 
@@ -163,31 +169,37 @@ class Painter(Replica):
         return _Piece(piece.order, n, n, due.deadline_s)
 
     def _lengthen(self, batch: _Batch) -> None:
-        """What follows of the same stretch is one event with it, as far as it fills batches."""
+        """What follows of the same stretch is one event with it: the batches that it fills, and
+        the rest if nothing else waits to fill the last one."""
         order, held, n_batch = batch.parts[0][0], self._held, self._brush.batch
-        is_alone = len(batch.parts) == 1 and batch.parts[0][1] == n_batch
-        if held is None or held.order is not order or not is_alone or not order.n_sent:
+        if held is None or held.order is not order or not (order.is_coarse and order.n_sent):
             return
-        n_more = held.n_left // n_batch
-        held.n_left -= n_more * n_batch
-        self._held = held if held.n_left else None
+        if len(batch.parts) > 1 or batch.parts[0][1] < n_batch:
+            return
+        n_more, rest = divmod(held.n_left, n_batch)
         batch.n_calls += n_more
-        batch.parts = [(order, batch.n_calls * n_batch)]
         batch.work_s = batch.n_calls * batch.call_s
+        if rest and not self._n_items:
+            batch.n_calls, batch.n_rest, rest = batch.n_calls + 1, rest, 0
+            batch.work_s += self._brush.draw_s[batch.n_rest]
+        batch.parts = [(order, batch.parts[0][1] + held.n_left - rest)]
+        held.n_left = rest
+        self._held = held if rest else None
 
     def _part(self, batch: _Batch) -> None:
         """Leave the call in progress and the one after it; the others are held again."""
         if self._work is None:
             return
-        order, n_batch = batch.parts[0][0], self._brush.batch
+        (order, n_frames), n_batch = batch.parts[0], self._brush.batch
         done_s = self.card.done_s(self._work, batch.work_s)
-        n_kept = min(int(done_s / batch.call_s) + 1, batch.n_calls)
-        n_back = batch.n_calls - n_kept
-        self._work = self.card.shorten(self._work, n_back * batch.call_s)
-        batch.n_calls, batch.parts = n_kept, [(order, n_kept * n_batch)]
-        batch.work_s = n_kept * batch.call_s
-        if n_back:
-            self._hold_again(order, n_back * n_batch)
+        n_kept = int(done_s / batch.call_s) + 1
+        n_back = n_frames - n_kept * n_batch
+        if n_back > 0:
+            work_s = n_kept * batch.call_s
+            self._work = self.card.shorten(self._work, batch.work_s - work_s)
+            batch.n_calls, batch.n_rest, batch.work_s = n_kept, 0, work_s
+            batch.parts = [(order, n_frames - n_back)]
+            self._hold_again(order, n_back)
         self._next = self._take()
 
     def _hold_again(self, order: Order, n_frames: int) -> None:

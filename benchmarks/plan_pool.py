@@ -40,15 +40,12 @@ class Pool(Generic[ReplicaT]):
 
     def request_s(self) -> float:
         """Ongoing requests, those that wait included, summed over all time until now."""
-        now_s = self._clock.now_s
-        self._request_s += self._n_ongoing * (now_s - self._since_s)
-        self._since_s = now_s
+        self._count(0)
         return self._request_s
 
     def ask(self, begin: Callable[[ReplicaT], None]) -> None:
         """``begin`` is told who takes the request: at once if anybody runs."""
-        self.request_s()
-        self._n_ongoing += 1
+        self._count(1)
         if self._n_running:
             begin(self._take())
         else:
@@ -56,15 +53,14 @@ class Pool(Generic[ReplicaT]):
 
     def give_back(self, replica: ReplicaT) -> None:
         """The request has ended."""
-        self.request_s()
-        self._n_ongoing -= 1
+        self._count(-1)
         if replica.is_leaving:
             replica.n_ongoing -= 1
             if not replica.n_ongoing:
                 self.on_empty(replica)
-            return
-        self._remove(replica)
-        self._put(replica, replica.n_ongoing - 1)
+        else:
+            self._remove(replica)
+            self._put(replica, replica.n_ongoing - 1)
 
     def join(self, replica: ReplicaT) -> None:
         """It is loaded."""
@@ -81,22 +77,29 @@ class Pool(Generic[ReplicaT]):
         if not replica.n_ongoing:
             self.on_empty(replica)
 
+    def _count(self, change: int) -> None:
+        now_s = self._clock.now_s
+        self._request_s += self._n_ongoing * (now_s - self._since_s)
+        self._since_s = now_s
+        self._n_ongoing += change
+
     def _take(self) -> ReplicaT:
-        while not self._by_load[self._least]:
+        by_load = self._by_load
+        while not (bucket := by_load[self._least]):
             self._least += 1
-        bucket = self._by_load[self._least]
         replica = bucket[int(self._rng.random() * len(bucket))]  # among equals, any
         self._remove(replica)
         self._put(replica, replica.n_ongoing + 1)
         return replica
 
     def _put(self, replica: ReplicaT, n_ongoing: int) -> None:
-        while n_ongoing >= len(self._by_load):
+        if n_ongoing >= len(self._by_load):  # by one at most
             self._by_load.append([])
         bucket = self._by_load[n_ongoing]
         replica.n_ongoing, replica.place = n_ongoing, len(bucket)
         bucket.append(replica)
-        self._least = min(self._least, n_ongoing)
+        if n_ongoing < self._least:
+            self._least = n_ongoing
 
     def _remove(self, replica: ReplicaT) -> None:
         bucket = self._by_load[replica.n_ongoing]

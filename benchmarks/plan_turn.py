@@ -60,7 +60,8 @@ class Turn:
     """One turn in progress, and what its viewer saw."""
 
     __slots__ = (
-        "_ears", "_exchange", "_is_ordering", "_n_cut", "_n_stretches", "_next", "_now", "_painter",
+        "_ears", "_exchange", "_is_ordering", "_n_cut",
+        "_n_speech", "_n_stretches", "_next", "_now", "_painter",
         "_spoken_s", "_starts_at_s", "_studio", "admitted_at_s", "first_at_s", "n_late",
         "n_packets", "n_sent", "on_end", "speech",
     )  # fmt: skip
@@ -77,6 +78,7 @@ class Turn:
             studio.settings.n_speech_blocks_ahead,
             self._go_on,
         )
+        self._n_speech = ceil(self.speech.length_s * studio.fps - 1e-6)  # frames, less the tail
         self.first_at_s: float | None = None
         self._starts_at_s = 0.0  # as the graph reckons: a viewer without picture stands still
         self._ears: Ears | None = None
@@ -130,12 +132,8 @@ class Turn:
     # The face: what is drawn next, and when.
 
     @property
-    def _n_speech_frames(self) -> int:
-        return ceil(self.speech.length_s * self._studio.fps - 1e-6)
-
-    @property
     def _is_all_cut(self) -> bool:
-        return self._n_cut >= self._n_speech_frames + TAIL_FRAMES
+        return self._n_cut >= self._n_speech + TAIL_FRAMES
 
     def _order_next(self) -> None:
         """As soon as the stretch before it has brought its motion state."""
@@ -162,7 +160,7 @@ class Turn:
     def _cut(self, n_frames: int, end_s: float) -> int:
         """How long the stretch is: the last one brings the face to rest."""
         if end_s > self.speech.length_s:
-            left = self._n_speech_frames - self._n_cut
+            left = self._n_speech - self._n_cut
             n_frames = left + TAIL_FRAMES if left <= n_frames else n_frames
         self._spoken_s = min(self.speech.length_s, ceil(end_s / BLOCK_S) * BLOCK_S)
         self.speech.read(self._spoken_s)
@@ -228,7 +226,8 @@ class Turn:
         if self.first_at_s is None:
             self.first_at_s = self._starts_at_s = now_s
         size, fps = studio.frames_per_packet, studio.fps
-        for frame in range(before, self.n_sent, size):
-            self.n_packets += 1
-            self.n_late += now_s > self.first_at_s + frame / fps + LATE_S
+        self.n_packets += -(-(self.n_sent - before) // size)
+        late_frame = (now_s - self.first_at_s - LATE_S) * fps  # what is before it came late
+        if before < late_frame:
+            self.n_late += -(-(min(ceil(late_frame), self.n_sent) - before) // size)
         self._starts_at_s = max(self._starts_at_s, now_s - self.n_sent / fps)

@@ -154,10 +154,10 @@ def test_a_card_makes_as_much_video_as_its_time_allows() -> None:
 
 def test_patient_stretches_may_be_drawn_as_one_item() -> None:
     coarse, fine = (
-        outcome(Setup(layout(), 4, TALK, coarse_after_s=after_s), steady(9, 900.0))
+        outcome(Setup(layout(), 6, TALK, coarse_after_s=after_s), steady(9, 600.0))
         for after_s in (0.6, math.inf)
     )
-    assert coarse.ttff_s.p50 == pytest.approx(fine.ttff_s.p50, rel=0.02)
+    assert coarse.ttff_s.p50 == pytest.approx(fine.ttff_s.p50, rel=0.03)
     assert coarse.ttff_s.p95 == pytest.approx(fine.ttff_s.p95, rel=0.05)
     assert coarse.busy_share == pytest.approx(fine.busy_share, rel=0.02)
 
