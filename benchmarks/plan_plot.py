@@ -115,7 +115,7 @@ def _figure(title: str, caption: str, n_panels: int) -> tuple[Any, Any]:
 def _finish(axes: Any) -> None:
     for axis in axes:
         axis.grid(color="#dddddd")
-        axis.legend(loc="upper right")
+        axis.legend(loc="best")
 
 
 def _line(axis: Any, at: Sequence[float], values: Sequence[float], color: str, marker: str,

@@ -15,9 +15,11 @@ def answer(found: int | None, outcomes: Sequence[Outcome], who: str, need: Need)
     asked = f"{who} at a p95 of TTFF of at most {need.ttff_p95_s:g} s"
     if found is None:
         last = outcomes[-1]
+        is_scaling = last.cards_rented_most < last.n_cards
+        why = ", and more are never rented: the profile's scaling decides when cards come"
         return (
-            f"no number of cards is enough for {asked}: with {last.n_cards} it is "
-            f"{last.ttff_s.p95:.2f} s, {last.refused_share:.1%} refused"
+            f"no number of cards is enough for {asked}: with {last.cards_rented_most} it is "
+            f"{last.ttff_s.p95:.2f} s, {last.refused_share:.1%} refused{why if is_scaling else ''}"
         )
     (outcome,) = (o for o in outcomes if o.n_cards == found)
     cents = 100 * outcome.price_per_talking_minute

@@ -22,17 +22,19 @@ def first_guess(layout: Layout, talk: Talk, n_callers: int) -> int:
 def least_cards(attempt: Callable[[int], Outcome], guess: int) -> int | None:
     """The least number whose outcome is enough; ``None`` if none is.
 
-    More cards are taken to be never worse. ``attempt`` is asked for each number once.
+    More cards are taken to be never worse, and of no use where some were never rented. ``attempt``
+    is asked for each number once.
     """
     too_few, enough = 0, None
     n = max(1, guess)
     while enough is None or enough - too_few > max(1, int(_FINE_SHARE * enough)):
-        if attempt(n).is_enough:
+        outcome = attempt(n)
+        if outcome.is_enough:
             enough = n
         else:
             too_few = n
         if enough is None:
-            if n >= _MOST_TIMES * guess + 2:
+            if n >= _MOST_TIMES * guess + 2 or outcome.cards_rented_most < n:
                 return None
             n += _step(n)
         elif too_few == 0 and enough > 1:

@@ -237,6 +237,17 @@ def test_there_may_be_no_number_that_is_enough() -> None:
     assert max(asked) < 60
 
 
+def test_cards_that_nobody_rents_would_not_help() -> None:
+    asked: list[int] = []
+    tried = enough_from(10_000, asked)
+
+    def with_some_left(n: int) -> Outcome:
+        return replace(tried[n], cards_rented_most=min(n, 12))
+
+    assert least_cards(with_some_left, 10) is None
+    assert max(asked) == 13
+
+
 def test_the_first_guess_is_the_work_by_what_admission_promises() -> None:
     talk = Talk(pause=fixed(2.0), question=fixed(4.0), answer=fixed(8.0))
     work_s = 25 / 49 + 0.2

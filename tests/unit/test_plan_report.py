@@ -39,6 +39,11 @@ def test_the_answer_names_the_cards_the_limit_and_the_price() -> None:
         "no number of cards is enough for 9 callers at a p95 of TTFF of at most 1.5 s: with 4 it "
         "is 2.25 s, 2.0% refused"
     )
+    unused = replace(FEW, n_cards=9)
+    assert answer(None, [unused], "9 callers", NEED).endswith(
+        "with 4 it is 2.25 s, 2.0% refused, and more are never rented: the profile's scaling "
+        "decides when cards come"
+    )
 
 
 def test_cards_that_cannot_be_given_back_cost_all_day() -> None:
