@@ -144,7 +144,7 @@ def _options() -> argparse.Namespace:
         "(seconds, or HH:MM:SS) and duration_s: one line for each call")  # fmt: skip
     add("--cards", type=_count, help="only so many (at most, in a day), instead of looking for the "
         "least that is enough")  # fmt: skip
-    add("--ttff-p95-s", type=_positive, default=1.5, help="the limit (default: 1.5)")
+    add("--ttff-p95-s", type=_positive, default=2.0, help="the limit (default: 2)")
     add("--price-per-hour", type=_positive, default=PRICE_PER_HOUR, help="US dollars for a machine "
         f"with one card, an hour (default: {PRICE_PER_HOUR}, an assumption: about what large "
         "clouds ask on demand)")  # fmt: skip
