@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("deployments", "graph", "web")
 STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
-COMPOSERS = {"graph.app", "graph.config", "graph.launch", "graph.preflight"}
+COMPOSERS = {"graph.app", "graph.config", "graph.environment", "graph.launch", "graph.preflight"}
 MAY_IMPORT_RAY = {
     "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments",
     "graph.launch", "graph.router", "web.ingress",
