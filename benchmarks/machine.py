@@ -1,4 +1,4 @@
-"""What a figure was measured on: hardware, load, versions; memory and time of a tree of processes."""
+"""What a figure was measured on: hardware, load, versions; memory and time of process trees."""
 
 import os
 import platform
