@@ -22,21 +22,17 @@ _LEAVES = autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defin
 _LOOK_EVERY_S = 1.0
 
 
-class DrainRefusedError(Exception):
-    """Ray did not agree; the message says why."""
-
-
 def announce(node_id: str, within_s: float) -> None:
     """Tell Ray that the node will be gone by then.
 
     Raises:
-        DrainRefusedError: it said no.
+        RuntimeError: it said no, and why.
     """
     client = GcsClient(address=ray.get_runtime_context().gcs_address)
     deadline_ms = int((time.time() + within_s) * 1000)
     is_accepted, reason = client.drain_node(node_id, _LEAVES, "its pod ends", deadline_ms)
     if not is_accepted:
-        raise DrainRefusedError(reason)
+        raise RuntimeError(f"Ray keeps the node: {reason}")
 
 
 def serving_on(node_id: str) -> list[str]:
