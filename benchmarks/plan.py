@@ -49,8 +49,8 @@ _N_TURNS, _LEAST_S, _MOST_S = 2000, 300.0, 3600.0  # of a steady run: turns that
 _GARBAGE = 200_000  # objects between two collections: a simulation makes much and drops little
 
 HEADER = (
-    "cards", "TTFF p50 s", "p95 s", "waited", "refused", "late", "cards busy", "rented, mean",
-    "cents a talking minute", "enough",
+    "cards", "TTFF p50 s", "p95 s", "waited", "refused", "late", "on the ladder", "cards busy",
+    "rented, mean", "cents a talking minute", "enough",
 )  # fmt: skip
 
 
@@ -103,7 +103,8 @@ def row(outcome: Outcome) -> list[str]:
         f"{outcome.ttff_s.p95:.2f}",
         f"{outcome.waited_share:.1%}",
         f"{outcome.refused_share:.2%}",
-        f"{outcome.late_share:.1%}",
+        f"{outcome.late_share:.2%}",
+        f"{outcome.ladder_share:.1%}",
         f"{outcome.busy_share:.0%}",
         f"{outcome.cards_rented_mean:.1f}",
         f"{100 * outcome.price_per_talking_minute:.2f}",

@@ -56,7 +56,8 @@ class Need:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What so many cards give. Shares are of wishes (``waited``: not let in at once), of packets
-    (``late``) and of the rented cards' time (``busy``); prices are in US dollars."""
+    (``late``), of the video (``ladder``: with a reduced picture) and of the rented cards' time
+    (``busy``); prices are in US dollars."""
 
     n_cards: int
     n_turns: int
@@ -65,6 +66,7 @@ class Outcome:
     waited_share: float
     refused_share: float
     late_share: float
+    ladder_share: float
     busy_share: float
     cards_rented_mean: float
     cards_rented_most: int
@@ -126,6 +128,7 @@ def _outcome(
     most_rented: int,
 ) -> Outcome:
     n, n_packets = max(1, len(answers)), max(1, sum(a.n_packets for a in answers))
+    video_s = sum(a.video_s for a in answers)
     ttff_s = Spread.of([a.ttff_s for a in answers] or [0.0])
     refused_share = sum(a.n_refusals > 0 for a in answers) / n
     return Outcome(
@@ -136,10 +139,11 @@ def _outcome(
         waited_share=sum(a.waited_s > 0 for a in answers) / n,
         refused_share=refused_share,
         late_share=sum(a.n_late for a in answers) / n_packets,
+        ladder_share=sum(a.ladder_s for a in answers) / video_s if video_s else 0.0,
         busy_share=busy_s / card_s if card_s else 0.0,
         cards_rented_mean=card_s / _HOUR_S / load.hours,
         cards_rented_most=most_rented,
-        talking_minutes=sum(a.video_s for a in answers) / _MINUTE_S,
+        talking_minutes=video_s / _MINUTE_S,
         call_minutes=load.call_minutes,
         price=card_s / _HOUR_S * need.price_per_hour,
         is_enough=ttff_s.p95 <= need.ttff_p95_s and refused_share <= REFUSED_SHARE,

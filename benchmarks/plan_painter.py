@@ -48,11 +48,15 @@ class Brush:
 
 
 class Order:
-    """A stretch to be drawn; ``playout_s``: when its first frame is needed. ``n_sent`` of its
-    frames have left in packets."""
+    """A stretch to be drawn; ``playout_s``: when its first frame is needed.
+
+    Every ``frame_step``-th of its ``n_frames`` is drawn, which are ``n_to_draw``. ``n_sent`` have
+    left in packets. ``is_over``: nobody wants the rest.
+    """
 
     __slots__ = (
-        "is_begun", "is_coarse", "n_drawn", "n_frames", "n_sent", "on_packets", "playout_s",
+        "frame_step", "is_begun", "is_coarse", "is_over", "n_drawn", "n_frames", "n_sent",
+        "n_to_draw", "on_packets", "pieces", "playout_s",
     )  # fmt: skip
 
     def __init__(
@@ -61,10 +65,13 @@ class Order:
         playout_s: float,
         is_coarse: bool,
         on_packets: Callable[["Order"], None],
+        frame_step: int = 1,
     ) -> None:
         self.n_frames, self.playout_s, self.is_coarse = n_frames, playout_s, is_coarse
-        self.on_packets = on_packets
-        self.is_begun = False
+        self.on_packets, self.frame_step = on_packets, frame_step
+        self.n_to_draw = -(-n_frames // frame_step)
+        self.is_begun = self.is_over = False
+        self.pieces: list[_Piece] = []  # that the schedule was given
         self.n_drawn = self.n_sent = 0
 
 
@@ -113,8 +120,9 @@ class Painter(Replica):
         if held is not None and order.playout_s < held.deadline_s:
             self._add(_Piece(held.order, held.n_left, held.n_left, held.deadline_s))
             self._held = None
-        per_item = order.n_frames if order.is_coarse else self._brush.frames_per_packet
-        piece = _Piece(order, order.n_frames, per_item, order.playout_s)
+        size = -(-self._brush.frames_per_packet // order.frame_step)
+        per_item = order.n_to_draw if order.is_coarse else size
+        piece = _Piece(order, order.n_to_draw, per_item, order.playout_s)
         if order.is_coarse and self._held is None and not self._n_items:
             self._held = piece  # there is nothing to choose from
         else:
@@ -122,14 +130,23 @@ class Painter(Replica):
         if self._running is None:
             self._go_on()
 
+    def drop(self, order: Order) -> None:
+        """No more of it is drawn than the call in progress; it is over already."""
+        if self._held is not None and self._held.order is order:
+            self._held = None
+        for piece in order.pieces:
+            self._schedule.drop(piece)
+        self._n_items = len(self._schedule)
+
     def _add(self, piece: _Piece) -> None:
         n_items = -(-piece.n_left // piece.per_item)
+        piece.order.pieces.append(piece)
         self._n_items += n_items
         self._schedule.add(piece, _items(n_items), piece.deadline_s)
 
     def _go_on(self) -> None:
         """Begin the batch that waits, and take the one after it."""
-        batch = self._running = self._next or self._take()
+        batch = self._running = self._wanted(self._next) or self._take()
         self._next = None
         if batch is None:
             self._work = None
@@ -138,6 +155,14 @@ class Painter(Replica):
         if batch.n_calls == 1:
             self._next = self._take()
         self._work = self.card.begin(batch.work_s, self._drawn)
+
+    def _wanted(self, batch: _Batch | None) -> _Batch | None:
+        """What of it still has to be drawn."""
+        if batch is None or not any(order.is_over for order, _ in batch.parts):
+            return batch
+        parts = [(order, n) for order, n in batch.parts if not order.is_over]
+        n_frames = sum(n for _, n in parts)
+        return _Batch(parts, self._brush.draw_s[n_frames]) if parts else None
 
     def _take(self) -> _Batch | None:
         """The most urgent frames."""
@@ -204,7 +229,7 @@ class Painter(Replica):
 
     def _hold_again(self, order: Order, n_frames: int) -> None:
         n_left = n_frames + (self._held.n_left if self._held is not None else 0)
-        late_s = (order.n_frames - n_left) / self._brush.fps
+        late_s = (order.n_to_draw - n_left) * order.frame_step / self._brush.fps
         self._held = _Piece(order, n_left, n_left, order.playout_s + late_s)
 
     def _drawn(self, took_s: float) -> None:
@@ -220,9 +245,10 @@ class Painter(Replica):
         for order, n in batch.parts:
             self.media_s += n / self._brush.fps
             order.n_drawn += n
-            is_whole = order.n_drawn == order.n_frames
-            n_sent = order.n_frames if is_whole else order.n_drawn // size * size
-            if n_sent > order.n_sent:
+            is_whole = order.n_drawn == order.n_to_draw
+            n_ready = order.n_drawn * order.frame_step
+            n_sent = order.n_frames if is_whole else n_ready // size * size
+            if n_sent > order.n_sent and not order.is_over:
                 order.n_sent = n_sent
                 if order not in sent:
                     sent.append(order)

@@ -55,7 +55,7 @@ def assumptions(setup: Setup, need: Need, who: str) -> dict[str, str]:
         "the graph itself": f"{setup.overhead_s:g} s of TTFF; processors are no limit",
         "price": f"{need.price_per_hour:g} US dollars an hour and card",
         "limits": f"p95 of TTFF {need.ttff_p95_s:g} s, refused {REFUSED_SHARE:.0%} of the turns",
-        "left out": "the ladder (a late packet is drawn all the same), failures, the network",
+        "left out": "failures, the network, silence while words are not there yet",
         "seed": str(setup.seed),
     }
     if rent is not None:

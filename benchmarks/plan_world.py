@@ -15,6 +15,7 @@ from benchmarks.plan_calls import TALK, Call, Talk
 from benchmarks.plan_card import Card
 from benchmarks.plan_clock import INGRESS, Clock, Desk, Wish
 from benchmarks.plan_deployment import Deployment
+from benchmarks.plan_face import FaceRules
 from benchmarks.plan_fleet import Fleet, Rent
 from benchmarks.plan_painter import Brush, Painter
 from benchmarks.plan_policy import Demand, Policy
@@ -26,7 +27,7 @@ from graph.admission import SpeechAdmission
 
 ReplicaT = TypeVar("ReplicaT", bound=Replica)
 
-COARSE_AFTER_S = 0.6
+COARSE_AFTER_S = 1.0
 """A stretch that is needed later is one item of the schedule; see ``plan_painter``."""
 
 OVERHEAD_S = 0.06
@@ -64,7 +65,8 @@ class Answer:
     """One wish for a turn and what came of it; times count from the first call's beginning.
 
     ``ttff_s`` counts from the wish, waiting and coming back included; of a turn that had no picture
-    when the simulation ended (``is_open``) it is the time until then.
+    when the simulation ended (``is_open``) it is the time until then. ``ladder_s``: of the video,
+    in which the picture was reduced.
     """
 
     wished_at_s: float
@@ -73,6 +75,7 @@ class Answer:
     n_refusals: int
     n_packets: int
     n_late: int
+    ladder_s: float
     video_s: float
     is_open: bool = False
 
@@ -133,7 +136,7 @@ class World:
         return [
             self._answer(wish, None, is_open=True)
             for wish, turn in self._wishes.items()
-            if turn is None or turn.first_at_s is None
+            if turn is None or turn.face.first_at_s is None
         ]
 
     # How it is put together.
@@ -151,13 +154,15 @@ class World:
             voices=voices.pool,
             painters=painters.pool,
             llm=layout.model.llm,
-            settings=layout.turn,
-            fps=layout.fps,
-            frames_per_packet=layout.frames_per_packet,
-            look_ahead_s=layout.look_ahead_s,
-            context_s=layout.context_s,
+            rules=FaceRules(
+                layout.turn,
+                layout.fps,
+                layout.frames_per_packet,
+                layout.look_ahead_s,
+                layout.context_s,
+                self.setup.coarse_after_s,
+            ),
             overhead_s=self.setup.overhead_s,
-            coarse_after_s=self.setup.coarse_after_s,
         )
 
     def _stage(self, name: str, make: Callable[[str, Card], ReplicaT]) -> Deployment[ReplicaT]:
@@ -211,23 +216,23 @@ class World:
         self._wishes[wish] = self._turns[wish.turn_id] = turn
 
     def _ended(self, caller: _Caller, wish: Wish, turn: Turn) -> None:
-        now_s = self.clock.now_s
         del self._turns[wish.turn_id], self._wishes[wish]
         self.answers.append(self._answer(wish, turn))
-        self.admission.leave(wish.turn_id, turn.progress(now_s))
+        self.admission.leave(wish.turn_id, turn.progress())
         self.clock.at(turn.ends_at_s(), partial(self._converse, caller))
 
     def _answer(self, wish: Wish, turn: Turn | None, *, is_open: bool = False) -> Answer:
-        now_s = self.clock.now_s
-        seen_at_s = now_s if turn is None or turn.first_at_s is None else turn.first_at_s
+        now_s, face = self.clock.now_s, None if turn is None else turn.face
+        seen_at_s = now_s if face is None or face.first_at_s is None else face.first_at_s
         in_at_s = now_s if wish.admitted_at_s is None else wish.admitted_at_s
         return Answer(
             wished_at_s=wish.wished_at_s - self.setup.lead_s,
             ttff_s=seen_at_s - wish.wished_at_s,
             waited_s=in_at_s - wish.wished_at_s,
             n_refusals=len(wish.refused),
-            n_packets=0 if turn is None else turn.n_packets,
-            n_late=0 if turn is None else turn.n_late,
+            n_packets=0 if face is None else face.n_packets,
+            n_late=0 if face is None else face.n_late,
+            ladder_s=0.0 if face is None else face.ladder_s,
             video_s=0.0 if turn is None else turn.video_s,
             is_open=is_open,
         )
@@ -242,7 +247,7 @@ class World:
             self._note(now_s)
         if now_s - self._reported_at_s >= self.setup.layout.admission.report_every_s:
             self._reported_at_s = now_s
-            told = {turn_id: turn.progress(now_s) for turn_id, turn in self._turns.items()}
+            told = {turn_id: turn.progress() for turn_id, turn in self._turns.items()}
             self.admission.report(INGRESS, told, now_s)
         self._look_later()
 

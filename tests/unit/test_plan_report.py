@@ -24,7 +24,7 @@ from graph.preflight import LAUNCH_KEY, PROFILES
 NEED = Need(ttff_p95_s=1.5, price_per_hour=0.72)
 FEW = Outcome(
     n_cards=4, n_turns=200, n_open=1, ttff_s=Spread(1.1, 2.25, 3.0, 200), waited_share=0.1,
-    refused_share=0.02, late_share=0.03, busy_share=0.8, cards_rented_mean=3.5,
+    refused_share=0.02, late_share=0.03, ladder_share=0.05, busy_share=0.8, cards_rented_mean=3.5,
     cards_rented_most=4, talking_minutes=120.0, call_minutes=240.0, price=2.4, is_enough=False,
 )  # fmt: skip
 ENOUGH = replace(FEW, n_cards=5, ttff_s=Spread(1.0, 1.4, 2.0, 200), price=3.0, is_enough=True)
@@ -89,7 +89,7 @@ def test_the_curve_is_a_picture_and_a_page_that_loads_nothing(tmp_path: Path) ->
 
 
 def test_a_day_is_drawn_too(tmp_path: Path) -> None:
-    answers = [Answer(3600.0 * h + 5, 1.0, 0.0, 0, 10, 0, 2.0) for h in (0, 9, 9)]
+    answers = [Answer(3600.0 * h + 5, 1.0, 0.0, 0, 10, 0, 0.0, 2.0) for h in (0, 9, 9)]
     samples = [Sample(3600.0 * h, h, h // 2, 2) for h in range(24)]
     figure = day_figure(Simulated(ENOUGH, answers, samples), NEED, "a day", "assumed")
     assert "a day" in drawn(figure, tmp_path)
