@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -14,8 +15,6 @@ from graph.config import AppConfig
 from graph.disk import disk_sizes
 from graph.preflight import ROOT, LaunchOptions, filled_profile
 from tests.dockerfile import read_dockerfile
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate")  # until it is in the test lock
 
 KUBERAY = ROOT / "cluster" / "kuberay"
 KUBERNETES = "1.35"
@@ -230,7 +229,7 @@ def test_a_pod_is_emptied_by_a_program_that_is_in_the_image() -> None:
     for group in (FRONT, L4):
         program, flag, module, _ = container(group)["lifecycle"]["preStop"]["exec"]["command"]
         assert (program, flag) == ("python", "-m")
-        assert callable(import_module(module).main)
+        assert find_spec(module) is not None
 
 
 # All parts of one whole
