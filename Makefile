@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --no-deps --require-hashes --no-input --disable-pip-version-check
 
 # The settings of `make serve`, as environment variables or as `make serve PORT=9000`.
-export PROFILE HOST PORT DASHBOARD_PORT DATA_DIR TLS_CERT TLS_KEY API_KEYS_FILE
+export PROFILE HOST PORT DASHBOARD_PORT DATA_DIR TLS_CERT TLS_KEY API_KEYS_FILE \
+  LOGICAL_GPUS COST_MODEL TRANSPORT
 
 .DEFAULT_GOAL := help
 .PHONY: help serve install check test bench load chaos lock
@@ -45,6 +46,7 @@ check: $(VENV)/.installed-test ## ruff, mypy, unit, contract and graph tests: be
 
 test: check ## all of check, then real Ray Serve and a real browser: what CI runs
 	@tests/page/install_browser.sh
+	@tests/serve/install_prometheus.sh
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serve tests/page tests/gpu
 
 bench: $(VENV)/.installed-test ## latency of a turn and speed of each engine on this machine

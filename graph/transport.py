@@ -56,10 +56,13 @@ def environment(
     if transport == "default":  # said too, so that nothing else in the environment mixes the two
         return {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "0", "RAY_SERVE_ENABLE_HA_PROXY": "0"}
     files = _HAPROXY_FILES if haproxy and folder is not None else {}
+    # For load balancers, which hear late that a replica goes; Serve's own proxy is told at once.
+    drain = {} if haproxy else {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
     return {
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": str(int(haproxy)),
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(MESSAGE_BYTES),
         "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # else a turn's line waits for 999 others
+        **drain,
         **{name: str(Path(folder or "", file)) for name, file in files.items()},
     }

@@ -42,9 +42,7 @@ def site(
     )
     profile: Path = folder / "slow.yaml"
     profile.write_text(yaml.safe_dump(config))
-    # The ingress is to wait for its turns when it is replaced, not for load balancers as well.
-    settings = {"TRANSPORT": request.param, "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
-    with running(profile, **settings) as server:
+    with running(profile, TRANSPORT=request.param) as server:
         (ingress, *_) = server.dashboard.wait_for_replicas("ingress", 1)
         server.dashboard.wait_for_replicas("avatar", 2)
         address = gcs_address_of(ingress.pid)

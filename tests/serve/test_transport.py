@@ -17,7 +17,6 @@ from tests.serving import ROOT, free_port, n_cancelled, running
 
 KEY = "a key that only this test knows"
 AS_US = {"Authorization": f"Bearer {KEY}"}
-SOON = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
 
 
 def test_handles_and_router_do_the_same_in_throughput_mode() -> None:
@@ -25,7 +24,7 @@ def test_handles_and_router_do_the_same_in_throughput_mode() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/serve/test_router.py"],
         cwd=ROOT,
-        env={**os.environ, **environment("throughput"), **SOON},
+        env={**os.environ, **environment("throughput")},
         capture_output=True,
         text=True,
         timeout=115,
@@ -42,7 +41,6 @@ def test_beyond_loopback_haproxy_answers_and_ends_with_the_server(tmp_path: Path
         "HOST": "0.0.0.0",
         "API_KEYS_FILE": str(keys),
         **{name: str(free_port()) for name in HAPROXY_PORTS},
-        **SOON,
     }
     with running(talkative(tmp_path), **settings) as server:
         proxies = [pid for pid in tree_of(server.process.pid) if program(pid) == "haproxy"]

@@ -47,6 +47,7 @@ def test_throughput_lets_two_minutes_of_sound_pass_between_replicas() -> None:
         "RAY_SERVE_ENABLE_HA_PROXY": "0",
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(MESSAGE_BYTES),
         "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
     }
     assert MESSAGE_BYTES > 120 * 16_000 * 4
 
@@ -65,7 +66,14 @@ def test_all_of_haproxys_files_are_in_the_given_folder() -> None:
 
 def test_without_a_folder_they_are_where_serve_puts_them() -> None:
     told = environment("throughput", haproxy=True)
-    assert told == {**environment("throughput"), "RAY_SERVE_ENABLE_HA_PROXY": "1"}
+    assert told["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+    assert not [value for value in told.values() if value.startswith("/")]
+
+
+def test_a_replica_that_goes_stays_open_for_load_balancers_only() -> None:
+    name = "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"
+    assert environment("throughput")[name] == "0"
+    assert name not in environment("throughput", haproxy=True)
 
 
 def test_ray_is_told_of_the_profiles_transport() -> None:
