@@ -3,7 +3,8 @@
 A fast simulation of the graph on the machines of a cost model. Admission, the order of drawing and
 the policy of scaling are the graph's own code; times are the cost model's. It looks for the least
 number of cards with which the p95 of TTFF (from the question's last byte to the first fragment,
-waiting included) stays below a limit and at most 1 % of the turns are refused.
+waiting included) and the video on the ladder stay below a limit and at most 1 % of the turns are
+refused.
 
 By default so many people talk all the time, and all cards are there. With --day or --calls they
 come over a day, and replicas and cards come and go as the autoscaler says, cold starts included.
@@ -146,6 +147,8 @@ def _options() -> argparse.Namespace:
     add("--cards", type=_count, help="only so many (at most, in a day), instead of looking for the "
         "least that is enough")  # fmt: skip
     add("--ttff-p95-s", type=_positive, default=2.0, help="the limit (default: 2)")
+    add("--ladder-share", type=_positive, default=0.05, help="of the video, with a reduced picture "
+        "because drawing was late: at most (default: 0.05)")  # fmt: skip
     add("--price-per-hour", type=_positive, default=PRICE_PER_HOUR, help="US dollars for a machine "
         f"with one card, an hour (default: {PRICE_PER_HOUR}, an assumption: about what large "
         "clouds ask on demand)")  # fmt: skip
@@ -198,7 +201,7 @@ def _planner(options: argparse.Namespace, layout: Layout) -> Planner:
         overhead_s=options.overhead_s,
         seed=options.seed,
     )
-    need = Need(options.ttff_p95_s, options.price_per_hour)
+    need = Need(options.ttff_p95_s, options.ladder_share, options.price_per_hour)
     return Planner(setup, _load(options, talk), need)
 
 

@@ -39,11 +39,13 @@ class Card:
     def begin(self, work_s: float, on_end: Callable[[float], None]) -> Work:
         """``on_end`` is told how long it took in real seconds, once ``work_s`` of the card's time
         have been its."""
-        self._pass()
+        if self._clock.now_s > self._at_s:
+            self._pass()
         self._n += 1
         work = Work(self._clock.now_s, self._virtual_s + work_s, on_end)
         heappush(self._works, (work.end_s, self._n, work))
-        self._plan()
+        if not self._is_telling:
+            self._plan()
         return work
 
     def done_s(self, work: Work, work_s: float) -> float:
@@ -59,7 +61,8 @@ class Card:
         work.is_off = True
         self._n_off += 1
         heappush(self._works, (shorter.end_s, self._n, shorter))
-        self._plan()
+        if not self._is_telling:
+            self._plan()
         return shorter
 
     def busy_s(self) -> float:
@@ -78,8 +81,6 @@ class Card:
 
     def _plan(self) -> None:
         """One event for the end that comes first."""
-        if self._is_telling:
-            return
         self._version += 1
         works = self._works
         while works and works[0][2].is_off:

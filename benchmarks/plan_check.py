@@ -27,7 +27,7 @@ from deployments.errors import ConfigError
 ERROR_MUST = 0.15
 """Of the real figure. Source: issue 4."""
 
-_ANY = Need(ttff_p95_s=1.0, price_per_hour=1.0)  # nothing is decided here
+_ANY = Need(ttff_p95_s=1.0, ladder_share=1.0, price_per_hour=1.0)  # nothing is decided here
 _SETTLING_S, _LEAST_S = 60.0, 1200.0  # of a simulation; a long one has little noise
 _LOADS = (0.4, 0.7, 0.9)  # of the speakers for whom there is room
 _OVERLOAD = 2.0

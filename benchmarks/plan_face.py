@@ -5,7 +5,7 @@ When a picture gives way to the voice, and how far, the graph's own ladder says.
 
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
+from math import ceil, inf
 
 from benchmarks.plan_clock import Clock, Event
 from benchmarks.plan_painter import Order, Painter
@@ -61,9 +61,9 @@ class Face:
     """Shows one reply to a viewer whose player never waits; ``on_end`` when all was sent."""
 
     __slots__ = (
-        "_clock", "_is_ordering", "_ladder", "_n_cut", "_n_speech", "_n_stretches", "_next", "_now",
-        "_on_end", "_painter", "_painters", "_rules", "_shown_at_s", "_speech", "_starts_at_s",
-        "first_at_s", "n_late", "n_packets", "n_sent", "spoken_s",
+        "_clock", "_is_ordering", "_ladder", "_look_at_s", "_n_cut", "_n_speech", "_n_stretches",
+        "_next", "_now", "_on_end", "_painter", "_painters", "_rules", "_shown_at_s", "_speech",
+        "_starts_at_s", "first_at_s", "n_late", "n_packets", "n_sent", "spoken_s",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +82,7 @@ class Face:
         self._next: _Stretch | None = None
         self._painter: dict[Order, Painter] = {}
         self._is_ordering = False
+        self._look_at_s = inf  # when it is seen whether the next packet is there
         self._n_cut = self._n_stretches = 0
         self._starts_at_s = self._shown_at_s = 0.0  # a viewer without picture stands still
         self.first_at_s: float | None = None
@@ -226,20 +227,27 @@ class Face:
         self._shown_at_s = now_s
 
     def _watch(self, stretch: _Stretch) -> None:
-        """Something stands in if the next packet is not there in time."""
+        """Something stands in if the next packet is not there in time. Whoever looks earlier will
+        look again."""
         if stretch.order is not None and stretch.order.is_coarse:
             return
         ladder = self._rules.settings.ladder
         patience_s = ladder.start_patience_s
         if self.first_at_s is not None:
             patience_s = max(_MIN_PATIENCE_S, self._due_in_s(self.n_sent) + ladder.grace_s)
-        self._clock.after(patience_s, partial(self._miss, self.n_sent))
+        look_at_s = self._clock.now_s + patience_s
+        if look_at_s < self._look_at_s:
+            self._look_at_s = look_at_s
+            self._clock.at(look_at_s, partial(self._miss, self.n_sent))
 
     def _miss(self, frame: int) -> None:
         """The face at rest is shown for a while, and what is left is ordered anew."""
-        stretch = self._now
-        if stretch is None or self.n_sent != frame or frame >= stretch.end:
-            return  # it came
+        self._look_at_s, stretch = inf, self._now
+        if stretch is None:
+            return
+        if self.n_sent != frame:  # it came
+            self._watch(stretch)
+            return
         _, n_frames = self._ladder.missed(frame, stretch.end - frame)
         if stretch.order is not None:
             self._give_up(stretch.order)

@@ -47,9 +47,11 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What must hold, and what a card costs for an hour (US dollars)."""
+    """What must hold, and what a card costs for an hour (US dollars). ``ladder_share``: of the
+    video, with a reduced picture."""
 
     ttff_p95_s: float
+    ladder_share: float
     price_per_hour: float
 
 
@@ -131,6 +133,7 @@ def _outcome(
     video_s = sum(a.video_s for a in answers)
     ttff_s = Spread.of([a.ttff_s for a in answers] or [0.0])
     refused_share = sum(a.n_refusals > 0 for a in answers) / n
+    ladder_share = sum(a.ladder_s for a in answers) / video_s if video_s else 0.0
     return Outcome(
         n_cards=setup.n_cards,
         n_turns=len(answers),
@@ -139,12 +142,14 @@ def _outcome(
         waited_share=sum(a.waited_s > 0 for a in answers) / n,
         refused_share=refused_share,
         late_share=sum(a.n_late for a in answers) / n_packets,
-        ladder_share=sum(a.ladder_s for a in answers) / video_s if video_s else 0.0,
+        ladder_share=ladder_share,
         busy_share=busy_s / card_s if card_s else 0.0,
         cards_rented_mean=card_s / _HOUR_S / load.hours,
         cards_rented_most=most_rented,
         talking_minutes=video_s / _MINUTE_S,
         call_minutes=load.call_minutes,
         price=card_s / _HOUR_S * need.price_per_hour,
-        is_enough=ttff_s.p95 <= need.ttff_p95_s and refused_share <= REFUSED_SHARE,
+        is_enough=ttff_s.p95 <= need.ttff_p95_s
+        and ladder_share <= need.ladder_share
+        and refused_share <= REFUSED_SHARE,
     )

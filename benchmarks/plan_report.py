@@ -12,22 +12,27 @@ _GREATEST = 1e9
 
 def answer(found: int | None, outcomes: Sequence[Outcome], who: str, need: Need) -> str:
     """What was asked, and the answer to it."""
-    asked = f"{who} at a p95 of TTFF of at most {need.ttff_p95_s:g} s"
+    asked = (
+        f"{who} at a p95 of TTFF of at most {need.ttff_p95_s:g} s and {need.ladder_share:.0%} of "
+        f"the video on the ladder"
+    )
     if found is None:
         last = outcomes[-1]
         is_scaling = last.cards_rented_most < last.n_cards
         why = ", and more are never rented: the profile's scaling decides when cards come"
         return (
             f"no number of cards is enough for {asked}: with {last.cards_rented_most} it is "
-            f"{last.ttff_s.p95:.2f} s, {last.refused_share:.1%} refused{why if is_scaling else ''}"
+            f"{last.ttff_s.p95:.2f} s, {last.ladder_share:.1%} on the ladder, "
+            f"{last.refused_share:.1%} refused{why if is_scaling else ''}"
         )
     (outcome,) = (o for o in outcomes if o.n_cards == found)
     cents = 100 * outcome.price_per_talking_minute
     call_cents = 100 * outcome.price_per_call_minute
     is_enough = "" if outcome.is_enough else " (not enough)"
     return (
-        f"{found} L4s for {asked}{is_enough}: {outcome.ttff_s.p95:.2f} s; {cents:.2f} US cents a "
-        f"talking minute (of the face; {call_cents:.2f} a minute of call)"
+        f"{found} L4s for {asked}{is_enough}: {outcome.ttff_s.p95:.2f} s and "
+        f"{outcome.ladder_share:.1%}; {cents:.2f} US cents a talking minute (of the face; "
+        f"{call_cents:.2f} a minute of call)"
     )
 
 
@@ -54,7 +59,8 @@ def assumptions(setup: Setup, need: Need, who: str) -> dict[str, str]:
         "on a card": f"profile {layout.profile}: {per_card} replicas",
         "the graph itself": f"{setup.overhead_s:g} s of TTFF; processors are no limit",
         "price": f"{need.price_per_hour:g} US dollars an hour and card",
-        "limits": f"p95 of TTFF {need.ttff_p95_s:g} s, refused {REFUSED_SHARE:.0%} of the turns",
+        "limits": f"p95 of TTFF {need.ttff_p95_s:g} s, {need.ladder_share:.0%} of the video on the "
+        f"ladder, refused {REFUSED_SHARE:.0%} of the turns",
         "left out": "failures, the network, silence while words are not there yet",
         "seed": str(setup.seed),
     }

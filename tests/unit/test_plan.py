@@ -30,7 +30,7 @@ from deployments.cost_model import CostModel, StageCost
 from graph.admission import AdmissionSettings
 from graph.face import TurnSettings
 
-NEED = Need(ttff_p95_s=1.5, price_per_hour=0.6)
+NEED = Need(ttff_p95_s=1.5, ladder_share=0.05, price_per_hour=0.6)
 
 
 def fixed(seconds: float) -> Lengths:
@@ -184,6 +184,16 @@ def test_who_comes_first_in_the_morning_waits_for_the_cards() -> None:
         for s in (200.0, 5.0)
     )
     assert late.outcome.ttff_s.p95 > 2 * early.outcome.ttff_s.p95
+
+
+@pytest.mark.parametrize(
+    ("need", "is_enough"),
+    [(Need(9.0, 1.0, 1.0), True), (Need(0.5, 1.0, 1.0), False), (Need(9.0, 0.001, 1.0), False)],
+)
+def test_enough_is_what_keeps_every_limit(need: Need, is_enough: bool) -> None:
+    found = simulate(Setup(layout(), 2, TALK), steady(4), need).outcome
+    assert found.refused_share == 0
+    assert found.is_enough == is_enough
 
 
 # Prices.

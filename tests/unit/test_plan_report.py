@@ -21,7 +21,7 @@ from benchmarks.report import Spread
 from deployments.tts.fake import FakeTts
 from graph.preflight import LAUNCH_KEY, PROFILES
 
-NEED = Need(ttff_p95_s=1.5, price_per_hour=0.72)
+NEED = Need(ttff_p95_s=1.5, ladder_share=0.06, price_per_hour=0.72)
 FEW = Outcome(
     n_cards=4, n_turns=200, n_open=1, ttff_s=Spread(1.1, 2.25, 3.0, 200), waited_share=0.1,
     refused_share=0.02, late_share=0.03, ladder_share=0.05, busy_share=0.8, cards_rented_mean=3.5,
@@ -32,17 +32,17 @@ ENOUGH = replace(FEW, n_cards=5, ttff_s=Spread(1.0, 1.4, 2.0, 200), price=3.0, i
 
 def test_the_answer_names_the_cards_the_limit_and_the_price() -> None:
     assert answer(5, [FEW, ENOUGH], "9 callers", NEED) == (
-        "5 L4s for 9 callers at a p95 of TTFF of at most 1.5 s: 1.40 s; 2.50 US cents a talking "
-        "minute (of the face; 1.25 a minute of call)"
+        "5 L4s for 9 callers at a p95 of TTFF of at most 1.5 s and 6% of the video on the ladder: "
+        "1.40 s and 5.0%; 2.50 US cents a talking minute (of the face; 1.25 a minute of call)"
     )
     assert answer(None, [FEW], "9 callers", NEED) == (
-        "no number of cards is enough for 9 callers at a p95 of TTFF of at most 1.5 s: with 4 it "
-        "is 2.25 s, 2.0% refused"
+        "no number of cards is enough for 9 callers at a p95 of TTFF of at most 1.5 s and 6% of "
+        "the video on the ladder: with 4 it is 2.25 s, 5.0% on the ladder, 2.0% refused"
     )
     unused = replace(FEW, n_cards=9)
     assert answer(None, [unused], "9 callers", NEED).endswith(
-        "with 4 it is 2.25 s, 2.0% refused, and more are never rented: the profile's scaling "
-        "decides when cards come"
+        "with 4 it is 2.25 s, 5.0% on the ladder, 2.0% refused, and more are never rented: the "
+        "profile's scaling decides when cards come"
     )
 
 
