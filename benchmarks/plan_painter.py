@@ -99,12 +99,15 @@ class _Batch:
 class Painter(Replica):
     """One drawing loop over all stretches that it was given."""
 
-    __slots__ = ("_brush", "_held", "_n_items", "_next", "_running", "_schedule", "_work")
+    __slots__ = (
+        "_brush", "_has_dropped", "_held", "_n_items", "_next", "_running", "_schedule", "_work",
+    )  # fmt: skip
 
     def __init__(self, name: str, card: Card, brush: Brush) -> None:
         super().__init__(name, card)
         self._brush = brush
         self._schedule, self._n_items = brush.schedule(), 0
+        self._has_dropped = False  # since the last batch began
         self._held: _Piece | None = None  # taken from the schedule, not all handed over
         self._running: _Batch | None = None
         self._next: _Batch | None = None
@@ -132,6 +135,7 @@ class Painter(Replica):
 
     def drop(self, order: Order) -> None:
         """No more of it is drawn than the call in progress; it is over already."""
+        self._has_dropped = True
         if self._held is not None and self._held.order is order:
             self._held = None
         for piece in order.pieces:
@@ -146,8 +150,10 @@ class Painter(Replica):
 
     def _go_on(self) -> None:
         """Begin the batch that waits, and take the one after it."""
-        batch = self._running = self._wanted(self._next) or self._take()
-        self._next = None
+        batch, self._next = self._next, None
+        if self._has_dropped:
+            batch, self._has_dropped = self._wanted(batch), False
+        batch = self._running = batch or self._take()
         if batch is None:
             self._work = None
             return

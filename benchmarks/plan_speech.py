@@ -21,8 +21,8 @@ class Speech:
     """
 
     __slots__ = (
-        "_ahead_s", "_clock", "_is_asked", "_on_more", "_read_s", "_sentences", "_text_at_s",
-        "_utterance", "_voice", "_voices", "_wanted_s", "done_s", "length_s",
+        "_ahead_s", "_clock", "_is_asked", "_on_more", "_read_s", "_seen_s", "_sentences",
+        "_text_at_s", "_utterance", "_voice", "_voices", "_wanted_s", "done_s", "length_s",
     )  # fmt: skip
 
     def __init__(
@@ -38,7 +38,7 @@ class Speech:
         self.length_s = sum(sentences)
         self.done_s = 0.0  # of whole sentences
         self._ahead_s = n_blocks_ahead * BLOCK_S
-        self._read_s = 0.0
+        self._read_s = self._seen_s = 0.0  # taken by its reader; there when it was last looked at
         self._is_asked = False  # for a sentence, which is not over yet
         self._wanted_s = inf  # how much its reader waits for
         self._text_at_s: list[float] = []
@@ -62,14 +62,13 @@ class Speech:
 
     def has(self, speech_s: float) -> bool:
         """Whether so much is there, or all; if not, ``on_more`` is told when it is."""
-        if speech_s <= self.done_s or self.is_over:
+        if speech_s <= self._seen_s + _LITTLE_S or self.is_over:
             return True
         utterance, voice = self._utterance, self._voice
-        here_s = self.done_s
         if utterance is not None and voice is not None:
-            here_s += voice.look(utterance)
-        if speech_s <= here_s + _LITTLE_S:
-            return True
+            self._seen_s = self.done_s + voice.look(utterance)
+            if speech_s <= self._seen_s + _LITTLE_S:
+                return True
         self._wanted_s = speech_s
         if utterance is not None and voice is not None:
             voice.tell_at(utterance, speech_s - self.done_s)
@@ -103,7 +102,7 @@ class Speech:
             return
         here_s = self.done_s + utterance.done_s
         if utterance.is_over:
-            self.done_s = here_s
+            self.done_s = self._seen_s = here_s
             self._utterance, self._voice, self._is_asked = None, None, False
             self._voices.give_back(voice)
             self._go_on()
