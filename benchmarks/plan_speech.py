@@ -72,6 +72,7 @@ class Speech:
         self._wanted_s = speech_s
         if utterance is not None and voice is not None:
             voice.tell_at(utterance, speech_s - self.done_s)
+        self._go_on()
         return False
 
     def read(self, speech_s: float) -> None:
@@ -80,8 +81,10 @@ class Speech:
         self._go_on()
 
     def _go_on(self) -> None:
-        """The next sentence is asked for when its text is there and the last one mostly read."""
-        is_read = self.done_s - self._read_s <= self._ahead_s
+        """The next sentence is asked for when its text is there and the last one mostly read. Who
+        waits for more has taken all that is there."""
+        taken_s = self._read_s if self._wanted_s == inf else min(self._wanted_s, self.done_s)
+        is_read = self.done_s - taken_s <= self._ahead_s
         if self._sentences and is_read and not self._is_asked:
             self._is_asked = True
             self._clock.at(max(self._clock.now_s, self._text_at_s.pop()), self._ask)

@@ -28,6 +28,9 @@ HAPROXY_PORTS: Mapping[str, int] = {
 """What HAProxy and the proxy behind it take beside the port of the interface, unless the
 environment says otherwise. The first two are open on every address."""
 
+LONGEST_ANSWER_S = 180
+"""The longest ``graceful_shutdown_timeout_s`` of the profiles: so long may an answer be sent."""
+
 _HAPROXY_FILES = {
     "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",
     "RAY_SERVE_HAPROXY_SOCKET_PATH": "admin.sock",
@@ -57,7 +60,13 @@ def environment(
         return {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "0", "RAY_SERVE_ENABLE_HA_PROXY": "0"}
     files = _HAPROXY_FILES if haproxy and folder is not None else {}
     # For load balancers, which hear late that a replica goes; Serve's own proxy is told at once.
-    drain = {} if haproxy else {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
+    # HAProxy hands over to a new process with each new replica; by default the old one ends after
+    # two minutes, and with it every answer that is still being sent.
+    drain = (
+        {"RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(LONGEST_ANSWER_S)}
+        if haproxy
+        else {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0"}
+    )
     return {
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": str(int(haproxy)),

@@ -60,7 +60,7 @@ def manifest(profile: str) -> Json:
     front, l4 = cluster["workerGroupSpecs"]
     _size_front(front, deployments)
     _size_cards(l4, deployments)
-    environment = _environment(ray_environment(launch_settings(options)), longest_s)
+    environment = _variables(ray_environment(launch_settings(options)))
     for group in (cluster["headGroupSpec"], front, l4):
         group["rayStartParams"]["object-store-memory"] = str(OBJECT_STORE_BYTES)
         _container(group)["env"] = environment
@@ -139,12 +139,7 @@ def _size_cards(group: Json, deployments: Sequence[Json]) -> None:
     )
 
 
-def _environment(variables: Mapping[str, str], longest_s: int) -> list[Json]:
-    told = dict(variables)
-    if told.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
-        # With each new replica HAProxy hands over to a new process; by default the old one ends
-        # after two minutes, and every answer with it that is still being sent.
-        told["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"] = str(longest_s)
+def _variables(told: Mapping[str, str]) -> list[Json]:
     return [{"name": name, "value": value} for name, value in sorted(told.items())]
 
 

@@ -163,6 +163,15 @@ def test_patient_stretches_may_be_drawn_as_one_item() -> None:
     assert coarse.busy_share == pytest.approx(fine.busy_share, rel=0.02)
 
 
+def test_a_stretch_may_need_more_speech_than_is_made_ahead() -> None:
+    little = replace(layout(), turn=TurnSettings(n_speech_blocks_ahead=4))
+    found = outcome(Setup(little, 2, TALK), steady(2))
+    assert found.n_turns > 20
+    assert found.ttff_s.p50 == pytest.approx(
+        outcome(Setup(layout(), 2, TALK), steady(2)).ttff_s.p50, rel=0.05
+    )
+
+
 def test_cards_come_and_go_with_the_calls_and_are_paid_while_they_are_there() -> None:
     calls = [Call(600.0 + i * 5.0, 600.0) for i in range(8)]
     setup = Setup(layout(), 6, TALK, rent=Rent(start_s=60.0, idle_s=30.0))
