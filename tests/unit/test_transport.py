@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graph.environment import ray_environment
-from graph.preflight import LaunchOptions, LaunchSettings, serve_config, wants_haproxy
+from graph.preflight import LaunchOptions, LaunchSettings, filled_profile, wants_haproxy
 from graph.transport import HAPROXY_PORTS, MESSAGE_BYTES, environment
 
 MODES = {"RAY_SERVE_THROUGHPUT_OPTIMIZED", "RAY_SERVE_ENABLE_HA_PROXY"}
@@ -66,7 +66,7 @@ def test_all_of_haproxys_files_are_in_the_given_folder() -> None:
 
 @pytest.mark.parametrize("profile", ["embedded", "fake", "fake-l4", "l4", "production"])
 def test_haproxy_lets_the_longest_answer_of_every_profile_end(profile: str) -> None:
-    config = serve_config(LaunchOptions(profile, "0.0.0.0", 8000, 8265, Path()))
+    config = filled_profile(LaunchOptions(profile, "127.0.0.1", 8000, 8265, Path()))
     deployments = config["applications"][0]["deployments"]
     longest_s = max(float(d.get("graceful_shutdown_timeout_s", 20)) for d in deployments)
     told = environment("throughput", haproxy=True)
