@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TORCH := torch==2.13.0
 INSTALL := $(BIN)/python -m pip install --no-deps --require-hashes --no-input --disable-pip-version-check
 
 # The settings of `make serve`, as environment variables or as `make serve PORT=9000`.
@@ -38,13 +39,21 @@ $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
 	@$(INSTALL) -q -r requirements-test.lock
 	@touch $@
 
+# Torch first and by itself: which build of it (CPU, CUDA) is the machine's affair, so it is in no lock.
+$(VENV)/.installed-torch: requirements-torch.lock $(VENV)/.installed
+	@echo "Installing torch and the engines that need it (about 2 GB on disk, once) ..."
+	@$(BIN)/python -m pip install --no-deps --no-input --disable-pip-version-check -q \
+	  $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@$(INSTALL) -q -r requirements-torch.lock
+	@touch $@
+
 check: $(VENV)/.installed-test ## ruff, mypy, unit, contract and graph tests: before every commit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contracts tests/graph
 
-test: check ## all of check, then real Ray Serve and a real browser: what CI runs
+test: $(VENV)/.installed-torch check ## all of check, then real Ray Serve and a real browser: what CI runs
 	@tests/page/install_browser.sh
 	@tests/serve/install_prometheus.sh
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/serve tests/page tests/gpu
@@ -60,7 +69,10 @@ chaos: $(VENV)/.installed-test ## what people notice while replicas, engines, a 
 	$(BIN)/python -m benchmarks.chaos
 
 lock: ## resolve the locks anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra cpu --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements.lock
-	uv pip compile pyproject.toml --extra embedded --extra test -c requirements.lock --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra cpu --extra test -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements-test.lock
+	uv pip compile pyproject.toml --extra l4 --extra quality -c requirements-test.lock --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_35 --no-emit-package torch --no-emit-package webrtcvad --no-emit-package typing \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade -o requirements-torch.lock
