@@ -21,17 +21,5 @@ def ray_environment(
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
         "RAY_metrics_report_interval_ms": "2000",
-        **_scaling_news(settings),
         **environment(settings.transport, haproxy=haproxy, folder=haproxy_folder),
-    }
-
-
-def _scaling_news(settings: LaunchSettings) -> dict[str, str]:
-    """How often replicas and handles tell the autoscaler of their requests."""
-    if settings.scaling_news_every_s is None:
-        return {}
-    every_s = str(settings.scaling_news_every_s)
-    return {
-        f"RAY_SERVE_{whose}_AUTOSCALING_METRIC_PUSH_INTERVAL_S": every_s
-        for whose in ("REPLICA", "HANDLE")
     }

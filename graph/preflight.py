@@ -141,6 +141,16 @@ def _place(application: dict[str, Any], own: LaunchSettings, chosen: LaunchSetti
             let_grow(application, chosen.logical_gpus / own.logical_gpus)
     if chosen.sleep_after_s is not None:
         let_sleep(application, chosen.sleep_after_s)
+    if chosen.scaling_news_every_s is not None:
+        _hear_often(application["deployments"], chosen.scaling_news_every_s)
+
+
+def _hear_often(deployments: list[dict[str, Any]], every_s: float) -> None:
+    """Ray 2.60 calls this setting deprecated, yet does not read the variables it names instead: by
+    default a replica tells the autoscaler every ten seconds how much there is to do."""
+    for deployment in deployments:
+        if (scaling := deployment.get("autoscaling_config")) is not None:
+            scaling.setdefault("metrics_interval_s", every_s)
 
 
 def _check_engines(profile: str, args: Mapping[str, Any]) -> None:

@@ -97,3 +97,12 @@ def test_a_mistake_in_the_launchers_part_is_named(
     with pytest.raises(ConfigError) as caught:
         filled_profile(options(written(tmp_path, "fake-l4", **launch)))
     assert str(caught.value) == f"the profile's x-realtime-avatar.{text}"
+
+
+def test_every_stage_tells_the_autoscaler_of_its_work_as_often_as_the_profile_says() -> None:
+    often = scaling(filled_profile(options("production")))
+    assert {name: one["metrics_interval_s"] for name, one in often.items()} == dict.fromkeys(
+        ("ingress", "admission", "asr", "llm", "tts", "avatar"), 1
+    )
+    seldom = scaling(filled_profile(options("embedded")))
+    assert not any("metrics_interval_s" in one for one in seldom.values())
