@@ -15,6 +15,12 @@ from deployments.types import (
 from graph.stages import Stages
 from web.problems import not_found
 
+NO_VOICES = (
+    "The voices of this server are built in: its engine ({engine}) cannot copy a voice. "
+    "A profile whose engine clones voices can."
+)
+NO_PORTRAITS = "This profile cannot take new faces."
+
 T = TypeVar("T")
 
 
@@ -44,6 +50,15 @@ class Catalogue:
 
     async def avatar(self) -> AvatarCapabilities:
         return await self._once("avatar", self._stages.avatar.describe)
+
+    async def why_no_voices(self) -> str:
+        """Why nobody can add a voice here, in words for people; empty where they can."""
+        facts = await self.tts()
+        return "" if facts.clones_voices else NO_VOICES.format(engine=facts.engine)
+
+    async def why_no_portraits(self) -> str:
+        """Why nobody can add a face here, in words for people; empty where they can."""
+        return NO_PORTRAITS
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
         return await self._once("portraits", self._stages.avatar.portraits)

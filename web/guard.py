@@ -26,7 +26,7 @@ _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "microphone=(self), camera=()",
+    "Permissions-Policy": "microphone=(self), camera=(self)",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

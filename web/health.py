@@ -22,14 +22,32 @@ def version() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Uploads:
+    """Whether people can add voices (of ``tts``) or portraits (of ``avatar``) of their own.
+
+    ``why_not``: what POST's ``not_supported`` says too; empty where they can.
+    """
+
+    why_not: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"supported": true}``, or false with the ``detail``."""
+        return {"supported": False, "detail": self.why_not} if self.why_not else {"supported": True}
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentHealth:
-    """One deployment. A stage scaled to zero is ``ready``; ``languages`` is empty until known."""
+    """One deployment. A stage scaled to zero is ``ready``; ``languages`` is empty until known.
+
+    ``uploads`` is ``None`` until known, and for stages that take none.
+    """
 
     status: Status
     engine: str
     replicas: int = 0
     languages: tuple[str, ...] = ()
     detail: str = ""
+    uploads: Uploads | None = None
 
     def to_json(self) -> dict[str, Any]:
         answer: dict[str, Any] = {
@@ -41,6 +59,8 @@ class DeploymentHealth:
             answer["languages"] = list(self.languages)
         if self.detail:
             answer["detail"] = self.detail
+        if self.uploads is not None:
+            answer["uploads"] = self.uploads.to_json()
         return answer
 
 

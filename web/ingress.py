@@ -31,7 +31,7 @@ from graph.repeat import with_repeats
 from graph.stages import Stages
 from web.app import create_app
 from web.catalogue import Catalogue
-from web.health import CachedHealth, DeploymentHealth, Health, Status
+from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads
 from web.metrics import MetricsRelay
 from web.services import Services
 from web.settings import IngressSettings
@@ -125,7 +125,7 @@ def _health_source(
 
 
 class _ServeHealth:
-    """What Serve's controller says about the stages, with their languages once these are known, and
+    """What Serve's controller says about the stages, with what they can do once that is known, and
     what admission says about the whole machine if that cannot keep up with one speaker."""
 
     def __init__(
@@ -139,6 +139,7 @@ class _ServeHealth:
         self._engines = engines
         self._catalogue = catalogue
         self._languages: dict[str, tuple[str, ...]] = {}
+        self._uploads: dict[str, Uploads] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self) -> Health:
@@ -151,27 +152,35 @@ class _ServeHealth:
     def _one(self, name: str, found: tuple[Status, int]) -> DeploymentHealth:
         status, n_replicas = found
         if status == "ready" and n_replicas:
-            self._ask_languages(name)
+            self._ask_abilities(name)
         return DeploymentHealth(
-            status, self._engines[name], n_replicas, self._languages.get(name, ())
+            status,
+            self._engines[name],
+            n_replicas,
+            self._languages.get(name, ()),
+            uploads=self._uploads.get(name),
         )
 
-    def _ask_languages(self, name: str) -> None:
+    def _ask_abilities(self, name: str) -> None:
         """Once, beside the answer: a stage that hangs must not hang the health check."""
-        if name == "avatar" or name in self._asking:
-            return
-        self._asking[name] = asyncio.create_task(self._learn_languages(name))
+        if name not in self._asking:
+            self._asking[name] = asyncio.create_task(self._learn_abilities(name))
 
-    async def _learn_languages(self, name: str) -> None:
-        ask: dict[str, Callable[[], Awaitable[Any]]] = {
-            "asr": self._catalogue.asr,
-            "llm": self._catalogue.llm,
-            "tts": self._catalogue.tts,
+    async def _learn_abilities(self, name: str) -> None:
+        catalogue = self._catalogue
+        speaks: dict[str, Callable[[], Awaitable[Any]]] = {
+            "asr": catalogue.asr,
+            "llm": catalogue.llm,
+            "tts": catalogue.tts,
         }
+        why_not = {"tts": catalogue.why_no_voices, "avatar": catalogue.why_no_portraits}
         try:
-            self._languages[name] = tuple((await ask[name]()).languages)
+            if name in speaks:
+                self._languages[name] = tuple((await speaks[name]()).languages)
+            if name in why_not:
+                self._uploads[name] = Uploads(await why_not[name]())
         except Exception as error:  # the stage went away meanwhile: the next check asks again
-            logger.info("languages of %s unknown: %s", name, type(error).__name__)
+            logger.info("abilities of %s unknown: %s", name, type(error).__name__)
             del self._asking[name]
 
 

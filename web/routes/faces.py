@@ -28,7 +28,7 @@ def avatar_routes(context: Context) -> APIRouter:
 
     @router.post("", summary="Not yet: a face of your own", **_NOT_HERE)
     async def add_avatar() -> Response:
-        raise RefusedError("This profile cannot take new faces.", code="not_supported")
+        raise RefusedError(await catalogue.why_no_portraits(), code="not_supported")
 
     @router.delete("/{avatar_id}", summary="What is built in stays", **_NEVER)
     async def delete_avatar(avatar_id: str) -> Response:
@@ -71,7 +71,8 @@ def voice_routes(context: Context) -> APIRouter:
 
     @router.post("", summary="Not yet: a voice of your own", **_NOT_HERE)
     async def add_voice() -> Response:
-        raise RefusedError("This profile cannot copy a voice.", code="not_supported")
+        await context.readiness.require(("tts",))
+        raise RefusedError(await catalogue.why_no_voices(), code="not_supported")
 
     @router.delete("/{voice_id}", summary="What is built in stays", **_NEVER)
     async def delete_voice(voice_id: str) -> Response:
