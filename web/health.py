@@ -25,14 +25,18 @@ def version() -> str:
 class Uploads:
     """Whether people can add voices (of ``tts``) or portraits (of ``avatar``) of their own.
 
-    ``why_not``: what POST's ``not_supported`` says too; empty where they can.
+    ``consent``: the sentence that ``consent=true`` agrees to. ``why_not``: what POST's
+    ``not_supported`` says too; empty where they can.
     """
 
+    consent: str
     why_not: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """``{"supported": true}``, or false with the ``detail``."""
-        return {"supported": False, "detail": self.why_not} if self.why_not else {"supported": True}
+        """``{"supported": true, "consent"}``, or ``{"supported": false, "detail"}``."""
+        if self.why_not:
+            return {"supported": False, "detail": self.why_not}
+        return {"supported": True, "consent": self.consent}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from graph.instruments import RAY
 from graph.metrics import LoadMetrics, TurnMetrics
 from graph.repeat import with_repeats
 from graph.stages import Stages
+from web import consent
 from web.app import create_app
 from web.catalogue import Catalogue
 from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads
@@ -173,12 +174,16 @@ class _ServeHealth:
             "llm": catalogue.llm,
             "tts": catalogue.tts,
         }
-        why_not = {"tts": catalogue.why_no_voices, "avatar": catalogue.why_no_portraits}
+        why_not = {
+            "tts": (consent.VOICE, catalogue.why_no_voices),
+            "avatar": (consent.PORTRAIT, catalogue.why_no_portraits),
+        }
         try:
             if name in speaks:
                 self._languages[name] = tuple((await speaks[name]()).languages)
             if name in why_not:
-                self._uploads[name] = Uploads(await why_not[name]())
+                agreed, ask = why_not[name]
+                self._uploads[name] = Uploads(agreed, await ask())
         except Exception as error:  # the stage went away meanwhile: the next check asks again
             logger.info("abilities of %s unknown: %s", name, type(error).__name__)
             del self._asking[name]
