@@ -194,14 +194,33 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomVoice:
+    """A voice copied from a sample. It travels with each call, so that any replica can speak it and
+    none has to remember it.
+
+    ``state`` is what the engine made of the sample; only an engine with the same ``voice_format``
+    can read it.
+    """
+
+    id: str
+    languages: tuple[str, ...]
+    state: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TtsCapabilities:
-    """``voices`` is not empty; for each language the first voice that speaks it is the default."""
+    """``voices`` is not empty; for each language the first voice that speaks it is the default.
+
+    ``voice_format`` names the model and version that a ``CustomVoice``'s state is made by and for;
+    it is empty where voices cannot be cloned.
+    """
 
     engine: str
     languages: tuple[str, ...]
     sample_rate_hz: int
     voices: tuple[Voice, ...]
     clones_voices: bool
+    voice_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
     AvatarCard,
+    CustomVoice,
     Effort,
     Frame,
     LlmCapabilities,
@@ -131,9 +132,13 @@ class TtsHandle(_Handle[TtsCapabilities]):
     has_effort = True
 
     def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> AsyncGenerator[SpeechChunk, None]:
         return self._stream("speak", sentence, language, voice, CALLER.get())
+
+    async def clone(self, sample: AudioChunk) -> bytes:
+        state: bytes = await self._answer("clone", sample, CALLER.get())
+        return state
 
 
 class AvatarHandle(_Handle[AvatarCapabilities]):

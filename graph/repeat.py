@@ -20,6 +20,7 @@ from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
     AvatarCard,
+    CustomVoice,
     Frame,
     LlmCapabilities,
     Message,
@@ -166,8 +167,11 @@ class RepeatingTts(_Hedged):
     async def describe(self) -> TtsCapabilities:
         return await self._answer(self._stage.describe)
 
+    async def clone(self, sample: AudioChunk) -> bytes:
+        return await self._answer(lambda: self._stage.clone(sample))
+
     async def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> AsyncGenerator[SpeechChunk, None]:
         spoken: list[AsyncGenerator[SpeechChunk, None]] = []
 

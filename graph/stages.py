@@ -9,6 +9,7 @@ from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
     AvatarCard,
+    CustomVoice,
     Frame,
     LlmCapabilities,
     Message,
@@ -42,8 +43,12 @@ class TtsStage(Protocol):
     async def describe(self) -> TtsCapabilities: ...
 
     def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> AsyncGenerator[SpeechChunk, None]: ...
+
+    async def clone(self, sample: AudioChunk) -> bytes:
+        """The state of a ``CustomVoice``; only where ``describe`` says ``clones_voices``."""
+        ...
 
 
 class AvatarStage(Protocol):

@@ -12,6 +12,7 @@ from deployments.errors import EngineRuntimeError, StageError, UnusableInputErro
 from deployments.streams import Reader, prefetch, produced
 from deployments.types import (
     AudioChunk,
+    CustomVoice,
     Message,
     ReplySentence,
     SpeechChunk,
@@ -59,7 +60,7 @@ class TurnRequest:
     language: str | None
     avatar_id: str
     received_at_s: float
-    voice_id: str | None = None
+    voice: str | CustomVoice | None = None
     history: tuple[Message, ...] = ()
     look_ahead_s: float | None = None
     marks: Mapping[str, float] = field(default_factory=dict)
@@ -250,7 +251,7 @@ class _Turn:
         async with aclosing(prefetch(texts, self.settings.n_sentences_ahead)) as ahead:
             async for sentence in ahead:
                 self.clock.mark("tts_start")
-                spoken = self.stages.tts.speak(sentence, self.language, self.request.voice_id)
+                spoken = self.stages.tts.speak(sentence, self.language, self.request.voice)
                 async with aclosing(spoken) as chunks:
                     async for chunk in chunks:
                         self.clock.mark("tts_first_audio")

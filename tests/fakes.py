@@ -18,6 +18,7 @@ from deployments.types import (
     AudioChunk,
     AvatarCapabilities,
     AvatarCard,
+    CustomVoice,
     Frame,
     LlmCapabilities,
     Message,
@@ -126,8 +127,15 @@ class FakeTtsStage:
         voice = Voice("v1", "Voice", ("en", "zh", "es"))
         return TtsCapabilities("fake-tts", ("en", "zh", "es"), RATE_HZ, (voice,), False)
 
+    async def clone(self, sample: AudioChunk) -> bytes:
+        with self.record.stream(sample) as call:
+            await asyncio.sleep(self.latency_s)
+            if self.fault:
+                await self.fault.strike(call, 0, "tts")
+            return b"a voice"
+
     async def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> AsyncGenerator[SpeechChunk, None]:
         samples = spoken(sentence.text)
         block = int(self.block_s * RATE_HZ)

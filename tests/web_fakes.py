@@ -25,6 +25,7 @@ from deployments.types import (
     AvatarCapabilities,
     AvatarCard,
     ControlRange,
+    CustomVoice,
     Frame,
     LlmCapabilities,
     Message,
@@ -58,7 +59,7 @@ REPLY = ("It is noon. ", "Have a ", "good day.")
 class Switches:
     """What the fake stages do beyond answering; each test sets its own."""
 
-    fail: dict[str, Exception] = field(default_factory=dict)  # by "asr", "llm", "tts", "avatar"
+    fail: dict[str, Exception] = field(default_factory=dict)  # by stage, or "clone"
     fail_from_stretch: int = 0  # the avatar fails at this stretch, if it is to fail
     heard: str = QUESTION
     is_held: asyncio.Event = field(default_factory=asyncio.Event)  # set while a stage waits
@@ -67,6 +68,9 @@ class Switches:
     hold_from_stretch: int = 0
     running: int = 0  # streams that have been opened and not closed
     histories: list[tuple[Message, ...]] = field(default_factory=list)
+    voice_format: str = "tone-1"  # empty: voices cannot be cloned
+    cloned: list[AudioChunk] = field(default_factory=list)  # the samples
+    voices: list[str | CustomVoice | None] = field(default_factory=list)  # of each sentence
     asked: list[tuple[str, Ids]] = field(default_factory=list)  # stages, and for whom
 
     def check(self, stage: str) -> None:
@@ -127,15 +131,25 @@ class FakeTts:
 
     async def describe(self) -> TtsCapabilities:
         voices = (Voice("low", "Low", ("en",)), Voice("alta", "Alta", ("es",)))
-        return TtsCapabilities("fake-tts", ("en", "es"), SPEECH_RATE_HZ, voices, False)
+        known = self.switches.voice_format
+        return TtsCapabilities(
+            "fake-tts", ("en", "es"), SPEECH_RATE_HZ, voices, bool(known), voice_format=known
+        )
+
+    async def clone(self, sample: AudioChunk) -> bytes:
+        self.switches.check("clone")
+        await self.switches.wait("clone")
+        self.switches.cloned.append(sample)
+        return f"{self.switches.voice_format}: {sample.duration_s:.1f} s".encode()
 
     async def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> AsyncGenerator[SpeechChunk, None]:
         self.switches.running += 1
         try:
             self.switches.check("tts")
             await self.switches.wait("tts")
+            self.switches.voices.append(voice)
             audio = AudioChunk(tone(0.4, SPEECH_RATE_HZ), SPEECH_RATE_HZ)
             yield SpeechChunk(audio, sentence.index, (), sentence.is_last, sentence.turn_no)
         finally:

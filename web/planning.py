@@ -55,7 +55,7 @@ async def plan_conversation(
         language=language,
         avatar_id=card.id,
         received_at_s=received_at_s,
-        voice_id=form.voice,
+        voice=form.voice,
         history=history,
         look_ahead_s=None if waits_for_all else services.settings.look_ahead_s,
         marks=heard.marks if heard else {},
@@ -84,7 +84,7 @@ async def plan_narration(body: GenerateBody, context: Context, received_at_s: fl
         language=language,
         avatar_id=card.id,
         received_at_s=received_at_s,
-        voice_id=body.voice,
+        voice=body.voice,
         look_ahead_s=context.services.settings.look_ahead_s,
         controls=body.controls,
     )

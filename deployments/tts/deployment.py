@@ -1,17 +1,25 @@
 """The TTS stage on a replica: one synthesiser on one thread."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from copy import copy
 from dataclasses import replace
+from typing import cast
 
 from deployments.caller import NOBODY, Call, Caller
 from deployments.config import TtsConfig
-from deployments.errors import EngineLoadError
+from deployments.errors import EngineInputError, EngineLoadError
 from deployments.registry import load_engine
 from deployments.streams import EngineThread, from_engine, timed
-from deployments.tts.engine import TtsEngine
-from deployments.types import Effort, ReplySentence, SpeechChunk, TtsCapabilities
+from deployments.tts.engine import CloningTtsEngine, TtsEngine
+from deployments.types import (
+    AudioChunk,
+    CustomVoice,
+    Effort,
+    ReplySentence,
+    SpeechChunk,
+    TtsCapabilities,
+)
 
 
 class Tts:
@@ -37,18 +45,37 @@ class Tts:
         self,
         sentence: ReplySentence,
         language: str,
-        voice: str | None,
+        voice: str | CustomVoice | None,
         caller: Caller = NOBODY,
     ) -> AsyncGenerator[SpeechChunk, None]:
         """The sentence's speech; see ``TtsEngine.speak``."""
         speech = from_engine(timed(self._engine.speak(sentence, language, voice)), self._thread)
-        with Call("tts", caller) as call:
+        with Call("tts", caller) as call, self._watched():
             async with aclosing(speech) as chunks:
-                try:
-                    async for chunk, busy_s in chunks:
-                        effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
-                        call.made(effort)
-                        yield replace(chunk, effort=effort)
-                except EngineLoadError as error:
-                    self._lost = error
-                    raise
+                async for chunk, busy_s in chunks:
+                    effort = Effort(self._thread.replica, busy_s, chunk.audio.duration_s)
+                    call.made(effort)
+                    yield replace(chunk, effort=effort)
+
+    async def clone(self, sample: AudioChunk, caller: Caller = NOBODY) -> bytes:
+        """The state of the sample's voice; see ``CloningTtsEngine.clone``.
+
+        Raises:
+            EngineInputError: this engine cannot clone, or there is no voice in the sample.
+        """
+        if not self._engine.capabilities.clones_voices:
+            raise EngineInputError("this engine cannot clone a voice", stage="tts")
+        engine = cast(CloningTtsEngine, self._engine)
+        with Call("tts", caller) as call, self._watched():
+            state = await self._thread.run(engine.clone, sample)
+            call.made()
+            return state
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Have the replica replaced if the engine says that it cannot work here any more."""
+        try:
+            yield
+        except EngineLoadError as error:
+            self._lost = error
+            raise

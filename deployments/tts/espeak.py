@@ -16,7 +16,7 @@ from deployments.errors import EngineInputError
 from deployments.tts.blocks import BlockCutter, Cut
 from deployments.tts.espeak_library import SAMPLE_RATE_HZ, Utterance
 from deployments.tts.espeak_process import EspeakProcess
-from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities, Voice
+from deployments.types import CustomVoice, ReplySentence, SpeechChunk, TtsCapabilities, Voice
 
 
 class _Variant(NamedTuple):
@@ -75,7 +75,7 @@ class EspeakTts:
                 pass
 
     def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> Iterator[SpeechChunk]:
         """As ``TtsEngine.speak``. Closing the iterator stops espeak at its next piece."""
         text = speakable(sentence.text, language)
@@ -98,12 +98,14 @@ class EspeakTts:
             yield from cutter.finish()
 
 
-def _espeak_name(language: str, voice: str | None) -> str:
+def _espeak_name(language: str, voice: str | CustomVoice | None) -> str:
     speaking = {v.voice.id: v.espeak_name for v in _VARIANTS if language in v.voice.languages}
     if not speaking:
         raise EngineInputError(f"espeak does not speak {language!r} here", stage="tts")
     if voice is None:
         return next(iter(speaking.values()))
+    if isinstance(voice, CustomVoice):
+        raise EngineInputError("espeak cannot speak in a cloned voice", stage="tts")
     if voice not in speaking:
         known = ", ".join(speaking)
         raise EngineInputError(

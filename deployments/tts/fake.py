@@ -1,5 +1,9 @@
-"""A declared fake: hums a tone for each letter, as slowly and as badly as a test wants it."""
+"""A declared fake: hums a tone for each letter, as slowly and as badly as a test wants it.
 
+Where it is told to, it copies a voice: from then on it hums at the pitch of the sample.
+"""
+
+import re
 import threading
 from collections.abc import Iterator
 from itertools import count
@@ -12,11 +16,20 @@ from deployments.cost_model import StageCost
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from deployments.logical_gpu import loaded
 from deployments.tts.blocks import BlockCutter, Cut, Mark, Piece
-from deployments.types import ReplySentence, SpeechChunk, TtsCapabilities, Voice
+from deployments.types import (
+    AudioChunk,
+    CustomVoice,
+    ReplySentence,
+    SpeechChunk,
+    TtsCapabilities,
+    Voice,
+)
 
 _TONES_HZ = {"hum": 220.0, "whistle": 440.0}
 _VOWELS = {"a": "ɑː", "e": "ɛ", "i": "iː", "o": "oʊ", "u": "uː"}
 _CONSONANTS = "pbmfvtdszlnkgw"
+_STATE = re.compile(rb"hum at (\d+) Hz")
+_PITCHES_HZ = (60.0, 1000.0)  # among which a sample's is looked for
 
 
 class FakeTts:
@@ -25,7 +38,8 @@ class FakeTts:
     class Settings(BaseSettings):
         """Calls count from 1 over the engine's life.
 
-        ``fail_after_blocks`` says when the failing or hanging call does so.
+        ``fail_after_blocks`` says when the failing or hanging call does so. Where ``voice_format``
+        is given, voices can be cloned.
         """
 
         languages: tuple[str, ...] = ("en", "zh", "es")
@@ -35,6 +49,7 @@ class FakeTts:
         pause_s: float = Field(default=0.2, ge=0, le=2)
         block_s: float = Field(default=0.15, ge=0.1, le=0.15)
         has_phonemes: bool = True
+        voice_format: str = ""
         cost: StageCost = StageCost()
         fail_on_call: int | None = Field(default=None, ge=1)
         hang_on_call: int | None = Field(default=None, ge=1)
@@ -51,7 +66,8 @@ class FakeTts:
             languages=settings.languages,
             sample_rate_hz=settings.sample_rate_hz,
             voices=tuple(Voice(tone, tone.title(), settings.languages) for tone in _TONES_HZ),
-            clones_voices=False,
+            clones_voices=bool(settings.voice_format),
+            voice_format=settings.voice_format,
         )
         self._cut = Cut(
             settings.sample_rate_hz, settings.lead_s, settings.pause_s, settings.block_s
@@ -60,17 +76,24 @@ class FakeTts:
         self._spend = loaded("tts", settings.cost)
 
     def speak(
-        self, sentence: ReplySentence, language: str, voice: str | None
+        self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None
     ) -> Iterator[SpeechChunk]:
         """As ``TtsEngine.speak``."""
         if not sentence.text.strip():
             raise EngineInputError("there is no text to speak", stage="tts")
         if language not in self.capabilities.languages:
             raise EngineInputError(f"this fake does not speak {language!r}", stage="tts")
-        if voice is not None and voice not in _TONES_HZ:
-            raise EngineInputError(f"this fake has no voice {voice!r}", stage="tts")
-        tone_hz = _TONES_HZ[voice or next(iter(_TONES_HZ))]
-        return self._paced(sentence, tone_hz, next(self._calls))
+        return self._paced(sentence, _pitch_hz(voice, language), next(self._calls))
+
+    def clone(self, sample: AudioChunk) -> bytes:
+        """As ``CloningTtsEngine.clone``: the loudest tone between 60 and 1000 Hz."""
+        if not np.any(np.abs(sample.samples) > self._cut.silence):
+            raise EngineInputError("there is no voice in this sample", stage="tts")
+        loudness = np.abs(np.fft.rfft(sample.samples))
+        pitches_hz = np.fft.rfftfreq(len(sample.samples), 1 / sample.sample_rate_hz)
+        low_hz, high_hz = _PITCHES_HZ
+        loudness[(pitches_hz < low_hz) | (pitches_hz > high_hz)] = 0
+        return b"hum at %d Hz" % round(float(pitches_hz[np.argmax(loudness)]))
 
     def _paced(self, sentence: ReplySentence, tone_hz: float, call: int) -> Iterator[SpeechChunk]:
         cost, spent_s = self._settings.cost, 0.0
@@ -100,6 +123,21 @@ class FakeTts:
             mark = Mark(_ipa(letter), start)
             yield from cutter.push(Piece(samples, (mark,) if self._settings.has_phonemes else ()))
         yield from cutter.finish()
+
+
+def _pitch_hz(voice: str | CustomVoice | None, language: str) -> float:
+    if isinstance(voice, CustomVoice):
+        return _cloned_pitch_hz(voice, language)
+    if voice is not None and voice not in _TONES_HZ:
+        raise EngineInputError(f"this fake has no voice {voice!r}", stage="tts")
+    return _TONES_HZ[voice or next(iter(_TONES_HZ))]
+
+
+def _cloned_pitch_hz(voice: CustomVoice, language: str) -> float:
+    state = _STATE.fullmatch(voice.state)
+    if state is None or language not in voice.languages:
+        raise EngineInputError(f"this fake cannot speak {language} as {voice.id}", stage="tts")
+    return float(state[1])
 
 
 def _ipa(letter: str) -> str:
