@@ -1,64 +1,8 @@
-"""Reads what the server sends with FFmpeg's own demuxer and decoders, which wrote none of it."""
+"""What the server sends, taken apart; decoding is the benchmarks' own."""
 
-import io
-from dataclasses import dataclass
-from typing import Any
+from benchmarks.media import Mp4, read_mp4
 
-import av
-import numpy as np
-
-from deployments.types import Samples
-
-
-@dataclass(frozen=True, eq=False)
-class Mp4:
-    """A decoded video; times in seconds by pts."""
-
-    codecs: tuple[str, str]
-    frame_times_s: list[float]
-    keyframe_times_s: list[float]
-    frames: list[np.ndarray[Any, Any]]  # (height, width, 3) uint8 BGR, empty unless asked for
-    sound: Samples
-    sample_rate_hz: int
-    video_end_s: float
-    audio_end_s: float
-    comment: str
-
-
-def read_mp4(data: bytes, *, with_frames: bool = False) -> Mp4:
-    """Decode ``data`` whole; raises FFmpeg's errors for what is broken."""
-    ends, keys = {"video": 0.0, "audio": 0.0}, []
-    with av.open(io.BytesIO(data), "r") as file:
-        for packet in file.demux():
-            if packet.pts is None or packet.time_base is None:
-                continue
-            start = float(packet.pts * packet.time_base)
-            end = start + float((packet.duration or 0) * packet.time_base)
-            ends[packet.stream.type] = max(ends[packet.stream.type], end)
-            if packet.stream.type == "video" and packet.is_keyframe:
-                keys.append(start)
-    with av.open(io.BytesIO(data), "r") as file:
-        video, voice = file.streams.video[0], file.streams.audio[0]
-        times, frames, sound = [], [], []
-        for packet in file.demux():
-            for frame in packet.decode():
-                if isinstance(frame, av.VideoFrame):
-                    times.append(float(frame.time or 0.0))
-                    if with_frames:
-                        frames.append(frame.to_ndarray(format="bgr24"))
-                elif isinstance(frame, av.AudioFrame):
-                    sound.append(frame.to_ndarray()[0])
-        return Mp4(
-            codecs=(video.codec_context.name, voice.codec_context.name),
-            frame_times_s=times,
-            keyframe_times_s=keys,
-            frames=frames,
-            sound=np.concatenate(sound) if sound else np.zeros(0, np.float32),
-            sample_rate_hz=voice.codec_context.sample_rate,
-            video_end_s=ends["video"],
-            audio_end_s=ends["audio"],
-            comment=file.metadata.get("comment", ""),
-        )
+__all__ = ["Mp4", "boxes", "read_mp4"]
 
 
 def boxes(data: bytes) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.lips import lip_sync
 from deployments.avatar.deployment import Avatar
 from deployments.config import AvatarConfig, TtsConfig
 from deployments.tts.deployment import Tts
@@ -19,7 +20,6 @@ from graph.events import TurnEvent, VideoFragment
 from graph.stages import Stages
 from graph.turn import TurnRequest, animate, narrate
 from tests.fakes import FakeAsrStage, FakeLlmStage
-from tests.lips import av_offset_ms
 from tests.media import Mp4, read_mp4
 
 TEXTS = {
@@ -64,14 +64,14 @@ async def test_the_lips_keep_time_with_what_is_narrated(stages: Stages, language
     request = await asked(stages, language, text=TEXTS[language])
     video = await film(narrate(request, stages, time.monotonic))
     assert 6 <= video.video_end_s <= 10
-    assert -80 <= av_offset_ms(video) <= 40
+    assert -80 <= lip_sync(video).av_offset_ms <= 40
 
 
 async def test_the_lips_keep_time_with_sound_alone(stages: Stages) -> None:
     request = await asked(stages, None, audio=await said(stages, TEXTS["en"], "en"))
     video = await film(animate(request, stages, time.monotonic))
     assert 6 <= video.video_end_s <= 10
-    assert -80 <= av_offset_ms(video) <= 40
+    assert -80 <= lip_sync(video).av_offset_ms <= 40
 
 
 async def test_the_measure_sees_sound_that_was_moved(stages: Stages) -> None:
@@ -80,5 +80,5 @@ async def test_the_measure_sees_sound_that_was_moved(stages: Stages) -> None:
     moved = round(0.12 * video.sample_rate_hz)
     early = replace(video, sound=np.roll(video.sound, -moved))
     late = replace(video, sound=np.roll(video.sound, moved))
-    assert av_offset_ms(early) == pytest.approx(av_offset_ms(video) + 120, abs=20)
-    assert av_offset_ms(late) == pytest.approx(av_offset_ms(video) - 120, abs=20)
+    assert lip_sync(early).av_offset_ms == pytest.approx(lip_sync(video).av_offset_ms + 120, abs=20)
+    assert lip_sync(late).av_offset_ms == pytest.approx(lip_sync(video).av_offset_ms - 120, abs=20)

@@ -18,10 +18,10 @@ import jiwer
 import numpy as np
 import pytest
 
+from benchmarks.lips import lip_sync
 from deployments.asr.engine import final
 from deployments.registry import load_engine
 from deployments.types import AudioChunk, ReplySentence, Samples
-from tests.lips import av_offset_ms
 from tests.media import boxes, read_mp4
 from tests.serving import Server, n_cancelled, wait_for_replicas
 
@@ -98,7 +98,7 @@ def test_the_reply_can_be_understood_and_its_lips_keep_time(client: httpx.Client
     heard = final(asr.transcribe(AudioChunk(video.sound, video.sample_rate_hz), "en")).text
     # The recogniser alone misses every tenth word of this voice (benchmarks.engines).
     assert jiwer.wer(words(body["response_text"]), words(heard)) < 0.25
-    assert -80 <= av_offset_ms(video) <= 40
+    assert -80 <= lip_sync(video).av_offset_ms <= 40
 
 
 def test_the_video_starts_long_before_it_ends(client: httpx.Client) -> None:
