@@ -44,6 +44,7 @@ from graph.record import TurnRecord
 from graph.stages import Stages
 from web.app import create_app
 from web.health import DeploymentHealth, Health
+from web.library import Library
 from web.services import Admission, Services
 from web.settings import IngressSettings
 from web.sqlite_store import SqliteStore
@@ -361,6 +362,7 @@ def make_world(
     switches = Switches()
     extra = {} if clock is None else {"clock": clock}
     store = SqliteStore(data_dir, retention_s=chosen.retention_s, **extra)
+    library = Library(data_dir, **extra)
     health = [ready()]
     gate = ScriptedGate()
     outcomes: list[str] = []
@@ -381,6 +383,7 @@ def make_world(
         ),
         vad=LoudVad(),
         store=store,
+        library=library,
         settings=chosen,
         health=current_health,
         metrics=fake_metrics,

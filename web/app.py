@@ -22,7 +22,7 @@ from web.keys import PROTECTED, KeyRing, RequireKey, read_hashes
 from web.openapi import describe_keys
 from web.origins import AllowOrigins
 from web.problems import log_failure, problem_of
-from web.routes import conversation, docs, faces, service, sessions, stages
+from web.routes import avatars, conversation, docs, service, sessions, stages, voices
 from web.services import Context, Services
 from web.warmup import warm_up
 
@@ -52,8 +52,8 @@ def create_app(services: Services, page: Path = service.PAGE) -> FastAPI:
         conversation.routes(context),
         stages.routes(context),
         sessions.routes(context),
-        faces.avatar_routes(context),
-        faces.voice_routes(context),
+        avatars.routes(context),
+        voices.routes(context),
         service.page_routes(page),
     ):
         app.include_router(router)
@@ -124,5 +124,6 @@ async def _sweep(services: Services) -> None:
         await asyncio.sleep(services.settings.sweep_every_s)
         try:
             await asyncio.to_thread(services.store.sweep)
+            await asyncio.to_thread(services.library.sweep)
         except (OSError, sqlite3.Error) as error:  # the turns themselves report a full disk
-            logger.warning("expired turns were not erased: %s", type(error).__name__)
+            logger.warning("what is over was not erased: %s", type(error).__name__)

@@ -33,6 +33,7 @@ from web import consent
 from web.app import create_app
 from web.catalogue import Catalogue
 from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads
+from web.library import Library
 from web.metrics import MetricsRelay
 from web.services import Services
 from web.settings import IngressSettings
@@ -91,6 +92,7 @@ class Ingress:
             retention_s=settings.retention_s,
             min_free_bytes=settings.min_free_disk_bytes,
         )
+        library = Library(settings.data_dir, min_free_bytes=settings.min_free_disk_bytes)
         turns = TurnMetrics(RAY)
         sender = exporter(os.environ)
         traces = [] if sender is None else [TurnTraces(sender)]
@@ -98,6 +100,7 @@ class Ingress:
             stages=self._stages,
             vad=load_engine("vad", vad.engine, vad.options),
             store=store,
+            library=library,
             settings=settings,
             health=_health_source(self._config, self._stages, lambda: self._gate.capacity),
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),

@@ -11,12 +11,14 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployments.errors import ConfigError
 from web.problems import RefusedError, log_failure, problem_of
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_N_DIGITS = 12  # of a hash tell the keys of one file apart, and nobody the key
 PROTECTED = ("/api/", "/metrics")  # the page, its health check and the documentation hold no data
 
 
@@ -50,8 +52,8 @@ class KeyRing:
         )
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    def admit(self, authorization: str) -> None:
-        """Let a request pass, or say why not.
+    def admit(self, authorization: str) -> str:
+        """Let a request pass, or say why not; the key's hash.
 
         Args:
             authorization: the header's value, empty where there is none.
@@ -71,6 +73,7 @@ class KeyRing:
                 code="rate_limited",
                 retry_after_s=self._wait_s(self._limit, digest.decode()),
             )
+        return digest.decode()
 
     def _wait_s(self, limit: RateLimitItemPerMinute, name: str) -> int:
         reset_at, _ = self._limiter.get_window_stats(limit, name)
@@ -89,10 +92,16 @@ class RequireKey:
             await self._app(scope, receive, send)
             return
         try:
-            self._keys.admit(Headers(scope=scope).get("authorization", ""))
+            digest = self._keys.admit(Headers(scope=scope).get("authorization", ""))
         except RefusedError as error:
             problem, request_id = problem_of(error), str(scope["state"]["request_id"])
             log_failure(error, problem, request_id)
             await problem.response(request_id)(scope, receive, send)
             return
+        scope["state"]["giver"] = f"key {digest[:_N_DIGITS]}"
         await self._app(scope, receive, send)
+
+
+def giver_of(request: Request) -> str:
+    """Who asks, as it is recorded with a consent: the beginning of the key's hash, or ``local``."""
+    return str(getattr(request.state, "giver", "local"))

@@ -14,6 +14,7 @@ from web.catalogue import Catalogue
 from web.faces import Faces
 from web.health import Health, Readiness
 from web.ids import new_id
+from web.library import Library
 from web.settings import IngressSettings
 from web.store import Store
 from web.uploads import UploadMemory
@@ -37,6 +38,7 @@ class Services:
     stages: Stages
     vad: VadEngine
     store: Store
+    library: Library
     settings: IngressSettings
     health: Callable[[], Awaitable[Health]]
     metrics: Callable[[], Awaitable[str]]

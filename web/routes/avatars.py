@@ -1,4 +1,4 @@
-"""Avatars and voices: what is built in can be listed and looked at."""
+"""Avatars: what is built in can be listed and looked at."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -6,16 +6,16 @@ from starlette.responses import JSONResponse, Response
 
 from deployments.errors import ProtocolError
 from web.openapi import documented, json_answer
-from web.problems import RefusedError, not_found
+from web.problems import RefusedError
 from web.ranges import bytes_answer
 from web.services import Context
-from web.wire import avatar_json, voice_json
+from web.wire import avatar_json
 
 _NOT_HERE = documented(answers=[], status=501, what="this profile cannot")
 _NEVER = documented(answers=[], status=403, what="it is built in")
 
 
-def avatar_routes(context: Context) -> APIRouter:
+def routes(context: Context) -> APIRouter:
     """``/api/v1/avatars``."""
     router = APIRouter(prefix="/api/v1/avatars", tags=["avatars"])
     catalogue = context.catalogue
@@ -55,30 +55,5 @@ def avatar_routes(context: Context) -> APIRouter:
         await context.readiness.require(("avatar",))
         card = await catalogue.card(avatar_id)
         return bytes_answer(request, await context.faces.idle(card.id), "video/mp4")
-
-    return router
-
-
-def voice_routes(context: Context) -> APIRouter:
-    """``/api/v1/voices``."""
-    router = APIRouter(prefix="/api/v1/voices", tags=["voices"])
-    catalogue = context.catalogue
-
-    @router.get("", summary="The voices", **documented(answers=[json_answer("a list of voices")]))
-    async def voices() -> Response:
-        await context.readiness.require(("tts",))
-        return JSONResponse([voice_json(voice) for voice in (await catalogue.tts()).voices])
-
-    @router.post("", summary="Not yet: a voice of your own", **_NOT_HERE)
-    async def add_voice() -> Response:
-        await context.readiness.require(("tts",))
-        raise RefusedError(await catalogue.why_no_voices(), code="not_supported")
-
-    @router.delete("/{voice_id}", summary="What is built in stays", **_NEVER)
-    async def delete_voice(voice_id: str) -> Response:
-        await context.readiness.require(("tts",))
-        if voice_id not in {voice.id for voice in (await catalogue.tts()).voices}:
-            raise not_found("voice")
-        raise ProtocolError("This voice is built in and cannot be deleted.", code="forbidden")
 
     return router
