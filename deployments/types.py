@@ -171,9 +171,13 @@ class VideoPackets:
 
 @dataclass(frozen=True, slots=True)
 class AsrCapabilities:
+    """``batch``: how many utterances the engine hears at once; above 1 it is a
+    ``BatchingAsrEngine``."""
+
     engine: str
     languages: tuple[str, ...]
     detects_language: bool
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

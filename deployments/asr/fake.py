@@ -1,8 +1,8 @@
 """A declared fake: hears what it is told to, as slowly and as badly as a test wants it."""
 
 import threading
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -16,10 +16,16 @@ from deployments.types import AsrCapabilities, AudioChunk, Transcript, Word
 _INAUDIBLE = 1e-3
 
 
+class _Hearing(NamedTuple):
+    audio: AudioChunk
+    language: str
+
+
 class FakeAsr:
     """Hears a fixed text, or says how long the sound was; nothing in silence.
 
-    Words share the sound's duration evenly.
+    Words share the sound's duration evenly. Told of a ``batch``, it hears so many at once, for the
+    cost of one call with all their sound.
     """
 
     class Settings(BaseSettings):
@@ -29,6 +35,7 @@ class FakeAsr:
         text: str = "What can you do?"
         languages: tuple[str, ...] = ("en", "zh", "es")
         detects_language: bool = False
+        batch: int = Field(default=1, ge=1)
         cost: StageCost = StageCost()
         fail_on_call: int | None = Field(default=None, ge=1)
         hang_on_call: int | None = Field(default=None, ge=1)
@@ -38,7 +45,9 @@ class FakeAsr:
     def __init__(self, settings: "FakeAsr.Settings") -> None:
         if settings.fail_load:
             raise EngineLoadError("this fake was told not to load", stage="asr")
-        self.capabilities = AsrCapabilities("fake", settings.languages, settings.detects_language)
+        self.capabilities = AsrCapabilities(
+            "fake", settings.languages, settings.detects_language, settings.batch
+        )
         self._settings = settings
         self._spend = loaded("asr", settings.cost)
         self._lock = threading.Lock()
@@ -46,16 +55,22 @@ class FakeAsr:
 
     def transcribe(self, audio: AudioChunk, language: str | None) -> Iterator[Transcript]:
         """As ``AsrEngine.transcribe``; without a language it is the first of its own."""
+        yield from self.hear([self.open(audio, language)])
+
+    def open(self, audio: AudioChunk, language: str | None) -> _Hearing:
+        """As ``BatchingAsrEngine.open``."""
         if language is not None and language not in self.capabilities.languages:
             raise EngineInputError(f"this fake does not know {language!r}", stage="asr")
-        self._misbehave(audio.duration_s)
-        text = self._text(audio)
-        yield Transcript(
-            text=text,
-            is_final=True,
-            words=_words(text, audio),
-            language=language or self.capabilities.languages[0],
-        )
+        return _Hearing(audio, language or self.capabilities.languages[0])
+
+    def hear(self, hearings: Sequence[_Hearing]) -> list[Transcript]:
+        """As ``BatchingAsrEngine.hear``; one step is all."""
+        self._misbehave(sum(hearing.audio.duration_s for hearing in hearings))
+        return [self._heard(hearing) for hearing in hearings]
+
+    def _heard(self, hearing: _Hearing) -> Transcript:
+        text = self._text(hearing.audio)
+        return Transcript(text, True, _words(text, hearing.audio), hearing.language)
 
     def _text(self, audio: AudioChunk) -> str:
         if not len(audio.samples) or np.max(np.abs(audio.samples)) < _INAUDIBLE:
