@@ -1,10 +1,12 @@
-"""Servers shared by the tests that need a real one; each starts when first asked for."""
+"""Servers and tiny models shared by tests; each is started or made when first asked for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.serving import Server, running
+from tests.tiny_models.made import made
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +14,9 @@ def embedded_server() -> Iterator[Server]:
     """What a newcomer runs: the real engines."""
     with running("embedded") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a Whisper in CTranslate2's form, which hears noise words."""
+    return made("make_tiny_whisper", tmp_path_factory.mktemp("tiny") / "whisper")

@@ -1,0 +1,1 @@
+"""Models so small that tests can make them: real architectures and files, random weights."""

@@ -1,0 +1,29 @@
+"""Makes tiny models in processes of their own: torch's memory and warnings stay there."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def made(module: str, out: Path, *arguments: str) -> Path:
+    """What ``python -m tests.tiny_models.<module> OUT ...`` wrote; skips without torch."""
+    for package in ("torch", "transformers"):
+        if not find_spec(package):
+            pytest.skip(f"{package} is not installed; `make test` installs it")
+    child = subprocess.run(
+        [sys.executable, "-m", f"tests.tiny_models.{module}", str(out), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    return out
