@@ -75,25 +75,6 @@ class Catalogue:
                 return card
         raise not_found("avatar")
 
-    async def check_voice(self, voice_id: str | None, language: str | None) -> None:
-        """Check that a voice exists and, once the language is known, that it speaks it.
-
-        Raises:
-            ProtocolError: ``not_found``.
-            UnusableInputError: ``unsupported_language``.
-        """
-        if voice_id is None:
-            return
-        voice = next((v for v in (await self.tts()).voices if v.id == voice_id), None)
-        if voice is None:
-            raise not_found("voice")
-        if language is not None and language not in voice.languages:
-            raise UnusableInputError(
-                f"the voice {voice_id!r} speaks {', '.join(voice.languages)}, not {language}; "
-                "GET /api/v1/voices lists the others",
-                code="unsupported_language",
-            )
-
     async def check_controls(self, controls: Mapping[str, float]) -> None:
         """Check each control against what the avatar engine offers.
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from deployments.types import Message
+from web.consent import MAX_NAME_CHARS, VOICE
 
 
 def _blank_is_absent(value: Any) -> Any:
@@ -56,6 +57,16 @@ class AnimateForm(_Form):
     audio: bytes = Field(description="any common audio file")
     avatar: OptionalText = None
     controls: OptionalText = Field(default=None, description="JSON: numbers by control name")
+
+
+class VoiceForm(_Form):
+    """A voice of somebody's own, copied from a recording."""
+
+    audio: bytes = Field(description="6 to 30 s in which one person speaks, any common audio file")
+    name: str = Field(description=f"1 to {MAX_NAME_CHARS} characters")
+    consent: OptionalText = Field(
+        default=None, description=f"`true` agrees, and this is kept word for word: {VOICE}"
+    )
 
 
 class ChatBody(_Form):

@@ -46,7 +46,7 @@ async def plan_conversation(
         check_text(form.text, context)
     heard: Heard | None = None
     language = await turn_language(form.language, form.text, context)
-    await context.catalogue.check_voice(form.voice, language)
+    voice = await context.voices.chosen(form.voice, language)
     if form.audio is not None:
         heard = await hear(form.audio, services)
     request = TurnRequest(
@@ -55,7 +55,7 @@ async def plan_conversation(
         language=language,
         avatar_id=card.id,
         received_at_s=received_at_s,
-        voice=form.voice,
+        voice=voice,
         history=history,
         look_ahead_s=None if waits_for_all else services.settings.look_ahead_s,
         marks=heard.marks if heard else {},
@@ -76,7 +76,7 @@ async def plan_narration(body: GenerateBody, context: Context, received_at_s: fl
     card = await context.catalogue.card(body.avatar)
     languages = (await context.catalogue.tts()).languages
     language = await text_language(body.language, body.text, {"tts": languages})
-    await context.catalogue.check_voice(body.voice, language)
+    voice = await context.voices.chosen(body.voice, language)
     await context.catalogue.check_controls(body.controls)
     request = TurnRequest(
         audio=None,
@@ -84,7 +84,7 @@ async def plan_narration(body: GenerateBody, context: Context, received_at_s: fl
         language=language,
         avatar_id=card.id,
         received_at_s=received_at_s,
-        voice=body.voice,
+        voice=voice,
         look_ahead_s=context.services.settings.look_ahead_s,
         controls=body.controls,
     )

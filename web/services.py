@@ -18,6 +18,7 @@ from web.library import Library
 from web.settings import IngressSettings
 from web.store import Store
 from web.uploads import UploadMemory
+from web.voices import Voices
 
 Admission = Literal["admitted", "queued", "refused", "expired", "left", "failed"]
 """What came of wanting to start: let in at once, let in after waiting, refused at once, refused
@@ -62,10 +63,12 @@ class Context:
     readiness: Readiness
     faces: Faces
     uploads: UploadMemory
+    voices: Voices
 
     @classmethod
     def around(cls, services: Services) -> "Context":
         catalogue = Catalogue(services.stages)
         faces = Faces(services.stages, services.idle_loop)
         uploads = UploadMemory(services.settings.upload_memory_bytes)
-        return cls(services, catalogue, Readiness(services.health), faces, uploads)
+        voices = Voices(services.library, services.stages.tts, catalogue)
+        return cls(services, catalogue, Readiness(services.health), faces, uploads, voices)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deployments.resample import resampled
 from deployments.types import AudioChunk, Samples
@@ -49,12 +50,10 @@ def speech_seconds(
             while it stays within 0.15 below, and counts once it is 0.15 s long.
         enough_s: no more than this has to be known.
     """
-    stream = engine.open()
     chunk_s = engine.chunk_samples / engine.sample_rate_hz
     heard_s = run_s = 0.0
-    for chunk in _chunks(audio, engine.sample_rate_hz, engine.chunk_samples):
-        limit = threshold - _HYSTERESIS if run_s else threshold
-        if stream.detect(chunk) >= limit:
+    for is_speech in _judged(engine, audio, threshold):
+        if is_speech:
             run_s += chunk_s
             if run_s >= _MIN_RUN_S and heard_s + run_s >= enough_s:
                 return heard_s + run_s
@@ -62,6 +61,29 @@ def speech_seconds(
             heard_s += run_s if run_s >= _MIN_RUN_S else 0.0
             run_s = 0.0
     return heard_s + (run_s if run_s >= _MIN_RUN_S else 0.0)
+
+
+def speech_chunks(engine: VadEngine, audio: AudioChunk, threshold: float) -> NDArray[np.bool_]:
+    """Which chunks of ``audio`` are speech, by the same rules as ``speech_seconds``.
+
+    Returns:
+        (n,) bool: one for every ``chunk_samples / sample_rate_hz`` seconds, the last of which may
+        reach beyond the end.
+    """
+    is_speech = np.fromiter(_judged(engine, audio, threshold), bool)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_speech, [False]])))
+    for start, end in edges.reshape(-1, 2):
+        if (end - start) * engine.chunk_samples / engine.sample_rate_hz < _MIN_RUN_S:
+            is_speech[start:end] = False
+    return is_speech
+
+
+def _judged(engine: VadEngine, audio: AudioChunk, threshold: float) -> Iterator[bool]:
+    """For each chunk whether it belongs to a run of speech, however short."""
+    stream, is_speech = engine.open(), False
+    for chunk in _chunks(audio, engine.sample_rate_hz, engine.chunk_samples):
+        is_speech = stream.detect(chunk) >= (threshold - _HYSTERESIS if is_speech else threshold)
+        yield is_speech
 
 
 def _chunks(audio: AudioChunk, sample_rate_hz: int, n: int) -> Iterator[Samples]:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from deployments.errors import UnusableInputError
+from deployments.types import CustomVoice
 from graph.language import normalise, require
 from graph.sentences import sentences
 from web.answers import as_video
@@ -79,8 +80,10 @@ def routes(context: Context) -> APIRouter:
         check_text(body.text, context)
         languages = (await context.catalogue.tts()).languages
         language = await text_language(body.language, body.text, {"tts": languages})
-        await context.catalogue.check_voice(body.voice, language)
-        return LiveResponse(lambda: _spoken(body, language, context), MEDIA_TYPES[body.format])
+        voice = await context.voices.chosen(body.voice, language)
+        return LiveResponse(
+            lambda: _spoken(body, language, voice, context), MEDIA_TYPES[body.format]
+        )
 
     @router.post(
         "/animate",
@@ -142,13 +145,15 @@ async def _given(text: str) -> AsyncGenerator[str, None]:
     yield text
 
 
-async def _spoken(body: SpeakBody, language: str, context: Context) -> Chunks:
+async def _spoken(
+    body: SpeakBody, language: str, voice: str | CustomVoice | None, context: Context
+) -> Chunks:
     """The encoded speech, sentence by sentence."""
     encoding = encoder(body.format)
     tts = context.services.stages.tts
     async with aclosing(sentences(_given(body.text), language)) as split:
         async for sentence in split:
-            async with aclosing(tts.speak(sentence, language, body.voice)) as chunks:
+            async with aclosing(tts.speak(sentence, language, voice)) as chunks:
                 async for chunk in chunks:
                     if data := await asyncio.to_thread(encoding.encode, chunk.audio):
                         yield data
