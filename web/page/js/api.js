@@ -33,6 +33,24 @@ export class Api {
     return this.fetch(VERSION_1 + path, { method: "DELETE", keepalive: true });
   }
 
+  /**
+   * Posts a form and resolves with the JSON of the answer. `onProgress` is told what share of the
+   * form has left; a fetch could not tell, hence XMLHttpRequest.
+   */
+  upload(path, form, { signal, onProgress }) {
+    const request = new XMLHttpRequest();
+    request.open("POST", new URL(VERSION_1 + path, document.baseURI));
+    if (this.#keyring.key) request.setRequestHeader("Authorization", `Bearer ${this.#keyring.key}`);
+    request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
+    signal.addEventListener("abort", () => request.abort());
+    return new Promise((resolve, reject) => {
+      request.onload = () => answerOf(request).then(resolve, reject);
+      request.onerror = () => reject(new Problem("unreachable"));
+      request.onabort = () => reject(signal.reason);
+      request.send(form);
+    });
+  }
+
   /** What /health says; 503 is an answer too, as long as it tells what is loading. */
   async health() {
     const response = await this.#send("health", { cache: "no-store" });
@@ -56,4 +74,12 @@ export class Api {
       throw new Problem("unreachable");
     }
   }
+}
+
+async function answerOf(request) {
+  const retryAfter = request.getResponseHeader("Retry-After") ?? "";
+  const init = { status: request.status, headers: { "Retry-After": retryAfter } };
+  const response = new Response(request.responseText, init);
+  if (!response.ok) throw await problemOf(response);
+  return response.json();
 }

@@ -1,6 +1,7 @@
 // Puts the page together.
 
 import { Api } from "./api.js";
+import { brainWords } from "./brain.js";
 import { Conversation } from "./conversation.js";
 import { showExamples } from "./examples.js";
 import { Face } from "./face.js";
@@ -8,11 +9,14 @@ import { HealthWatch, summary } from "./health.js";
 import { listenToKeys } from "./keyboard.js";
 import { Log } from "./log.js";
 import { Meter } from "./meter.js";
+import { OwnDialog } from "./own.js";
 import { hearingNote, isHeard, Pickers } from "./pickers.js";
+import { PortraitSample } from "./portrait_sample.js";
 import { explain } from "./problems.js";
 import { tab } from "./tab.js";
 import { Timeline } from "./timeline.js";
 import { view } from "./view.js";
+import { VoiceSample } from "./voice_sample.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -21,6 +25,7 @@ const face = new Face(byId("stage"), byId("idle"));
 const log = new Log(byId("log"), byId("exchanges"));
 const timeline = new Timeline(byId("timeline"));
 let deployments = {};
+let spoke = "";
 let isFilled = false;
 
 const pickers = new Pickers(
@@ -38,7 +43,23 @@ const conversation = new Conversation({
   video: byId("reply"),
   choices: () => pickers.chosen,
   restingState,
-  onDone: ({ engines }) => engines && showBrain(engines.llm),
+  onDone: showBrain,
+});
+
+const voiceSample = new VoiceSample(byId("voices").querySelector("[data-sample]"));
+
+const voices = new OwnDialog(byId("voices"), byId("own-voices"), {
+  api,
+  kind: { path: "voices", plural: "voices", working: "The server listens to it", pictures: () => [] },
+  sample: voiceSample,
+  on: { opening: openVoices, added: (voice) => choose("voice", voice), deleted: fillPickers },
+});
+
+const faces = new OwnDialog(byId("faces"), byId("own-faces"), {
+  api,
+  kind: { path: "avatars", plural: "faces", working: "The server looks at it", pictures: thumbnails },
+  sample: new PortraitSample(byId("faces").querySelector("[data-sample]")),
+  on: { opening: openOwn, added: (avatar) => choose("face", avatar), deleted: fillPickers },
 });
 
 const watch = new HealthWatch(api, { health: showHealth, gone: showGone });
@@ -66,7 +87,9 @@ async function showHealth(health) {
   if (isReady && !isFilled) await fill();
   const server = !isReady && hasFailed ? "failed" : health.status;
   view.showServer(server, summary(health), deployments);
-  showBrain(deployments.llm?.engine);
+  showBrain();
+  voices.offer(deployments.tts?.uploads);
+  faces.offer(deployments.avatar?.uploads);
   showLanguage();
   settle();
 }
@@ -84,12 +107,44 @@ function showGone(problem) {
 }
 
 async function fill() {
-  const [voices, avatars] = await Promise.all([api.json("voices"), api.json("avatars")]);
-  pickers.fill(voices, avatars);
-  if (pickers.chosenAvatar) await face.show(pickers.chosenAvatar, api);
+  await fillPickers();
   await restore();
   byId("key-form").hidden = true;
   isFilled = true;
+}
+
+async function fillPickers() {
+  const [all, avatars] = await Promise.all([api.json("voices"), api.json("avatars")]);
+  voices.list(all);
+  faces.list(avatars);
+  await pickers.fill(all, avatars);
+}
+
+/** What was added is what one wants to hear and see next. */
+async function choose(noun, item) {
+  await fillPickers();
+  if (noun === "voice") pickers.chooseVoice(item);
+  else pickers.chooseAvatar(item);
+  view.say(`The ${noun} ${item.name} was added and is chosen`);
+}
+
+/** A face that speaks would be heard in the sample, and others may have added or deleted some. */
+async function openOwn() {
+  leave();
+  await Promise.all([watch.check(), fillPickers()]);
+}
+
+function openVoices() {
+  const [usual] = navigator.language.split("-");
+  voiceSample.offerTexts(deployments.tts?.languages ?? [], pickers.language || usual);
+  return openOwn();
+}
+
+function thumbnails({ thumbnail_url: url }) {
+  const picture = new Image();
+  picture.alt = "";
+  api.objectUrl(url).then((local) => (picture.src = local), () => picture.remove());
+  return [picture];
 }
 
 /** After a reload of the tab: what was said before, as long as the server keeps it. */
@@ -98,18 +153,17 @@ async function restore() {
   try {
     const { turns } = await api.json(`sessions/${tab.session}`);
     turns.forEach((turn) => log.add(turn));
+    if (turns.length) showBrain(turns.at(-1));
   } catch (problem) {
     if (problem.code !== "not_found") throw problem;
     tab.session = "";
   }
 }
 
-function showBrain(engine) {
-  const isDemo = engine === "rules";
-  view.note(
-    "brain-note",
-    isDemo ? "Demo brain (engine: rules), not a language model." : "",
-  );
+/** Of the last answer, where one is given. */
+function showBrain({ engines } = { engines: { llm: spoke } }) {
+  spoke = engines?.llm ?? "";
+  view.note("brain-note", brainWords(deployments.llm?.engine, spoke));
 }
 
 function showLanguage() {
@@ -152,6 +206,7 @@ async function startOver() {
   tab.session = "";
   log.clear();
   timeline.hide();
+  showBrain({ engines: {} });
   view.announce("A new conversation has begun");
   if (session) await api.erase(`sessions/${session}`).catch(() => {}); // expires by itself then
 }

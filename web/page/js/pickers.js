@@ -31,17 +31,21 @@ export class Pickers {
   #avatar;
   #voices = [];
   #avatars = [];
+  #onAvatar;
 
-  /** `onLanguage()` and `onAvatar(avatar)` are told of every choice. */
+  /** `onLanguage()` is told of every choice, `onAvatar(avatar)` of every other face, chosen or not. */
   constructor({ language, voice, avatar }, { onLanguage, onAvatar }) {
     this.#language = language;
     this.#voice = voice;
     this.#avatar = avatar;
+    this.#onAvatar = onAvatar;
     language.addEventListener("change", () => (this.#fillVoices(), onLanguage()));
     avatar.addEventListener("change", () => onAvatar(this.chosenAvatar));
   }
 
-  fill(voices, avatars) {
+  /** Keeps what is chosen, where it is still there; resolves when the chosen face is to be seen. */
+  async fill(voices, avatars) {
+    const before = this.chosenAvatar?.id;
     this.#voices = voices;
     this.#avatars = avatars;
     const spoken = [...new Set(voices.flatMap((voice) => voice.languages))];
@@ -49,6 +53,20 @@ export class Pickers {
     options(this.#language, [["", "Automatic"], ...tags.map((tag) => [tag, languageName(tag)])]);
     options(this.#avatar, avatars.map((avatar) => [avatar.id, avatar.name]));
     this.#fillVoices();
+    if (this.chosenAvatar && this.chosenAvatar.id !== before) await this.#onAvatar(this.chosenAvatar);
+  }
+
+  chooseVoice({ id, languages }) {
+    if (this.language && !languages.includes(this.language)) {
+      this.#language.value = "";
+      this.#language.dispatchEvent(new Event("change"));
+    }
+    this.#voice.value = id;
+  }
+
+  chooseAvatar({ id }) {
+    this.#avatar.value = id;
+    this.#onAvatar(this.chosenAvatar);
   }
 
   get language() {

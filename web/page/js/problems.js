@@ -56,6 +56,15 @@ const WORDS = {
     "That was too short",
     "Press once to start, speak, and press again when you have finished.",
   ],
+  camera_refused: [
+    "The camera is blocked",
+    "Allow it for this page in the browser's address bar, or choose a file.",
+  ],
+  camera_missing: ["No camera was found", "Connect one and try again, or choose a file."],
+  camera_busy: [
+    "The camera cannot be opened",
+    "Another program may be using it. Close that one and try again, or choose a file.",
+  ],
   // the connection
   unreachable: ["The server cannot be reached", "Check that it still runs, then try again.", true],
   cut: ["The answer broke off", "The connection ended before the whole answer was here.", true],
@@ -77,6 +86,39 @@ const WORDS = {
   internal: ["Something went wrong in the server", "Try again; if it stays, tell its operator.", true],
 };
 
+// Of what people add, as far as it differs; what exactly to do about a sample, the server says.
+const WORDS_OF_SAMPLES = {
+  microphone_refused: [
+    "The microphone is blocked",
+    "Allow it for this page in the browser's address bar, or choose a file.",
+  ],
+  microphone_missing: ["No microphone was found", "Connect one and try again, or choose a file."],
+  microphone_busy: [
+    "The microphone cannot be opened",
+    "Another program may be using it. Close that one and try again, or choose a file.",
+  ],
+  insecure_context: [
+    "The browser keeps microphone and camera from this page",
+    "Browsers give them only to https addresses and to localhost. Choose a file instead.",
+  ],
+  recorder_missing: ["This browser cannot record sound", "Choose a file instead."],
+  recorded_nothing: ["That was too short", "Press once to start and again when you have read it."],
+  sample_missing: ["Something is missing", "Record or choose a file first."],
+  no_speech: ["Nobody speaks in this sample", "Record 6 to 30 seconds of speech."],
+  too_short: ["The sample is too short", "Record 6 to 30 seconds of speech."],
+  too_long: ["The sample is too long", "Record 6 to 30 seconds of speech."],
+  too_noisy: ["There is too much noise", "Record in a quiet room, close to the microphone."],
+  clipped: ["The sample is distorted", "Record again, farther from the microphone or not so loud."],
+  no_face: ["No face was found", "Choose a picture with one face, seen from the front."],
+  many_faces: ["There is more than one face", "Choose a picture of one person."],
+  too_small: ["The face is too small", "Come closer, or choose a larger picture."],
+  too_large: ["The file is too large", "Choose a smaller one."],
+  unsupported_media: ["The file could not be read", "Choose another one, or record it here."],
+  consent_required: ["Consent is missing", "Tick the box if you agree."],
+  invalid_value: ["Something is not right yet", "Check the name and the sample."],
+  not_supported: ["This server cannot do that", "Its operator can choose a profile that can."],
+  forbidden: ["That may not be deleted", "It is built in, or belongs to somebody else."],
+};
 const UNKNOWN = ["That did not work", "Try again; if it stays, tell the server's operator.", true];
 
 // For these the server knows better than the page what to do.
@@ -85,6 +127,14 @@ const SERVER_KNOWS = new Set(["unsupported_language", "invalid_value", "bad_requ
 function whenThereIsRoom(code, seconds) {
   if (code !== "overloaded" || !seconds) return "";
   return `There should be room in about ${seconds} s. You can ask again then.`;
+}
+
+/** The same of a voice or a picture that was to be added. */
+export function explainSample(problem) {
+  const words = WORDS_OF_SAMPLES[problem.code];
+  if (!words) return explain(problem);
+  const [title, ours] = words;
+  return { title, advice: problem.detail || ours, canRetry: false, retryAfterS: 0 };
 }
 
 /** Words for a person: {title, advice, canRetry, retryAfterS}. */

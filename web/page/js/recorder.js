@@ -1,13 +1,12 @@
-// One question from the microphone. The microphone is open only while recording.
+// One recording from the microphone, which is open only meanwhile.
 
 import { Problem } from "./problems.js";
 
-export const LIMIT_S = 119.5; // the server takes 120.0, and a recorder stops a little late
+// The server takes 120.0 s of a question and 30.0 s of a voice; a recorder stops a little late.
+const QUESTION = { limitS: 119.5, isProcessed: true };
+export const VOICE = { limitS: 29.5, isProcessed: false };
 const SHORTEST_S = 0.3; // a double click, not a question
 const TYPES = ["audio/webm;codecs=opus", "audio/mp4", "audio/ogg;codecs=opus"];
-const WANTED = {
-  audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-};
 const CODE_OF_ERROR = {
   NotAllowedError: "microphone_refused",
   SecurityError: "microphone_refused",
@@ -22,10 +21,10 @@ class Recording {
   #timer;
   #whole;
 
-  constructor(stream, recorder, onLimit) {
+  constructor(stream, recorder, limitS, onLimit) {
     this.stream = stream;
     this.#recorder = recorder;
-    this.#timer = setTimeout(onLimit, LIMIT_S * 1000);
+    this.#timer = setTimeout(onLimit, limitS * 1000);
     const pieces = [];
     recorder.addEventListener("dataavailable", (event) => pieces.push(event.data));
     this.#whole = new Promise((resolve) => {
@@ -37,7 +36,7 @@ class Recording {
     return (performance.now() - this.#startedAt) / 1000;
   }
 
-  /** The recorded question. Throws `recorded_nothing` when it cannot hold a word. */
+  /** What was recorded. Throws `recorded_nothing` when it cannot hold a word. */
   async finish() {
     const lengthS = this.elapsedS;
     this.discard();
@@ -55,22 +54,29 @@ class Recording {
 }
 
 /** Opens the microphone and records. `onLimit` is called when no more would be taken. */
-export async function record(onLimit) {
+export async function record(onLimit, { limitS, isProcessed } = QUESTION) {
   if (!window.isSecureContext) throw new Problem("insecure_context");
   if (!navigator.mediaDevices?.getUserMedia) throw new Problem("recorder_missing");
   if (!window.MediaRecorder) throw new Problem("recorder_missing");
-  const stream = await open();
+  const stream = await open(isProcessed);
   const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
   const recorder = new MediaRecorder(stream, mimeType ? { mimeType } : {});
   const started = new Promise((resolve) => recorder.addEventListener("start", resolve));
   recorder.start();
   await started; // what is said before this is lost, so the page must not say "go on" earlier
-  return new Recording(stream, recorder, onLimit);
+  return new Recording(stream, recorder, limitS, onLimit);
 }
 
-async function open() {
+/** What makes speech easier to understand also colours it, so a voice to be copied goes without. */
+async function open(isProcessed) {
+  const audio = {
+    channelCount: 1,
+    echoCancellation: isProcessed,
+    noiseSuppression: isProcessed,
+    autoGainControl: true,
+  };
   try {
-    return await navigator.mediaDevices.getUserMedia(WANTED);
+    return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
     throw new Problem(CODE_OF_ERROR[error.name] ?? "microphone_busy");
   }

@@ -128,14 +128,19 @@ const CURTAIN = {
   locked: "A key is needed",
 };
 
-function partLine([name, { status }]) {
+function partLine([name, { status, detail }]) {
   const line = document.createElement("li");
   line.dataset.status = status;
   line.textContent = partName(name);
-  const state = document.createElement("span");
-  state.textContent = status;
-  line.append(state);
+  line.append(element("span", status));
+  if (status === "failed" && detail) line.append(element("small", detail));
   return line;
+}
+
+function element(name, text) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return made;
 }
 
 export const view = new View();
