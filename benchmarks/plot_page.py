@@ -21,14 +21,15 @@ table {{ border-collapse: collapse }}
 th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ccc }}
 </style>
 <h1>{html.escape(title)}</h1>
-{_svg(figure, title)}
+{svg_of(figure, title)}
 <table><thead><tr>{head}</thead><tbody>{body}</tbody></table>
 <p>{html.escape(caption)}</p>
 </html>
 """
 
 
-def _svg(figure: Any, title: str) -> str:
+def svg_of(figure: Any, title: str) -> str:
+    """The drawing as an element of a page; ``title`` is what is read aloud instead of it."""
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     svg = drawn.getvalue()

@@ -38,19 +38,19 @@ class Question:
 
 
 class Speaker:
-    """Says what is to be asked, in the embedded profile's default voice."""
+    """Says what is to be asked, in the embedded profile's default voice of the language."""
 
     def __init__(self) -> None:
         self._tts: Any = load_engine("tts", "espeak", {})
 
-    def say(self, text: str) -> AudioChunk:
+    def say(self, text: str, language: str = "en") -> AudioChunk:
         """One sentence as mono sound.
 
         Raises:
             EngineLoadError: from the constructor, where espeak is not installed.
         """
         sentence = ReplySentence(0, text, is_last=True)
-        blocks = [chunk.audio.samples for chunk in self._tts.speak(sentence, "en", None)]
+        blocks = [chunk.audio.samples for chunk in self._tts.speak(sentence, language, None)]
         return AudioChunk(np.concatenate(blocks), self._tts.capabilities.sample_rate_hz)
 
     def ask(self, text: str) -> Question:
