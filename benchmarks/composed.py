@@ -112,7 +112,8 @@ class ComposedGraph:
         watch.lap("decode_ms")
         heard = await self._stages.asr.transcribe(audio, "en")
         watch.lap("asr_ms")
-        reply = [d async for d in self._stages.llm.reply((Message("user", heard.text),), "en")]
+        asked = (Message("user", heard.text),)
+        reply = [delta.text async for delta in self._stages.llm.reply(asked, "en")]
         watch.lap("llm_ms")
         timeline = await self._spoken("".join(reply))
         watch.lap("speech_ms")

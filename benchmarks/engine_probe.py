@@ -4,12 +4,13 @@
 runs it for every entry of the registry.
 """
 
+import asyncio
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks.speech import STORY_REQUEST, Speaker
 from benchmarks.words import word_error_rate
 from deployments.asr.engine import AsrEngine, final
 from deployments.errors import AvatarError
+from deployments.llm.engine import LlmEngine
 from deployments.registry import load_engine
 from deployments.types import AudioChunk, Message, ReplySentence, Transcript
 
@@ -120,9 +122,9 @@ def probe_asr(name: str) -> Figures:
 def probe_llm(name: str) -> Figures:
     """First delta, and a whole story."""
     load = Load("llm", name)
-    firsts = [_first_delta_s(load.engine, text) * 1000 for text in MESSAGES * 5]
-    messages = [Message("user", STORY_REQUEST)]
-    seconds, deltas = _timed(lambda: list(load.engine.reply(messages, "en")))
+    with asyncio.Runner() as runner:
+        firsts = [runner.run(_first_delta_s(load.engine, text)) * 1000 for text in MESSAGES * 5]
+        seconds, deltas = _timed(lambda: runner.run(_reply(load.engine, STORY_REQUEST)))
     return {
         **load.figures(),
         "first_output_ms": Spread.of(firsts).p50,
@@ -133,11 +135,15 @@ def probe_llm(name: str) -> Figures:
     }
 
 
-def _first_delta_s(engine: Any, text: str) -> float:
+async def _first_delta_s(engine: LlmEngine, text: str) -> float:
     started_s = time.perf_counter()
-    with closing(engine.reply([Message("user", text)], "en")) as deltas:
-        next(deltas)
+    async with aclosing(engine.reply([Message("user", text)], "en")) as deltas:
+        await anext(deltas)
         return time.perf_counter() - started_s
+
+
+async def _reply(engine: LlmEngine, text: str) -> list[str]:
+    return [delta.text async for delta in engine.reply([Message("user", text)], "en")]
 
 
 def probe_tts(name: str) -> Figures:

@@ -228,31 +228,35 @@ class Reader(Generic[T]):
         return await anext(self._stream, None)
 
 
-async def joined(texts: AsyncGenerator[str, None], window_s: float) -> AsyncGenerator[str, None]:
-    """The first text at once, then those that come within ``window_s`` of each other as one.
+async def joined(
+    items: AsyncGenerator[T, None], window_s: float, join: Callable[[T, T], T]
+) -> AsyncGenerator[T, None]:
+    """The first item at once, then those that come within ``window_s`` of each other as one.
 
     Each item of a stream between replicas costs milliseconds, whatever its size.
     """
-    async with aclosing(Reader(texts)) as reader:
+    async with aclosing(Reader(items)) as reader:
         if (first := await reader.next()) is None:
             return
         yield first
-        while (text := await reader.next()) is not None:
-            more, error = await _within(reader, window_s)
-            yield text + more
+        while (item := await reader.next()) is not None:
+            whole, error = await _within(reader, window_s, item, join)
+            yield whole
             if error is not None:
                 raise error
 
 
-async def _within(reader: Reader[str], window_s: float) -> tuple[str, Exception | None]:
-    """What comes in the next ``window_s``, and the error that ended it, if one did."""
+async def _within(
+    reader: Reader[T], window_s: float, item: T, join: Callable[[T, T], T]
+) -> tuple[T, Exception | None]:
+    """``item`` with what comes in the next ``window_s``, and the error that ended it, if any."""
     loop = asyncio.get_running_loop()
-    until_s, text = loop.time() + window_s, ""
+    until_s = loop.time() + window_s
     try:
         while (more := await reader.next(max(0.0, until_s - loop.time()))) is not None:
-            text += more
+            item = join(item, more)
     except TimeoutError:
-        return text, None
+        return item, None
     except Exception as error:
-        return text, error
-    return text, None
+        return item, error
+    return item, None

@@ -84,6 +84,29 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """What a reply has taken so far; ``cost_usd`` is 0 where no price is set."""
+
+    n_prompt: int
+    n_output: int
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
+    """A piece of the reply's text; the joined pieces are the whole reply.
+
+    An empty one says only that the model is at work. ``engine`` is the one of a chain that speaks;
+    it is empty where the stage's own engine does. ``usage`` counts from the reply's beginning and
+    is ``None`` where nothing new is known.
+    """
+
+    text: str
+    engine: str = ""
+    usage: TokenUsage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplySentence:
     """One sentence of the reply, as it will be spoken."""
 
@@ -202,8 +225,24 @@ class CustomVoice:
     """A voice copied from a sample. It travels with each call, so that any replica can speak it and
     none has to remember it.
 
+    """``chain``: the names of the engines that answer in each other's place, the best one first;
+    empty where there is one."""
+
     ``state`` is what the engine made of the sample; only an engine with the same ``voice_format``
     can read it.
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LlmStatus:
+    """How a replica's language model is just doing.
+
+    ``trouble``: why the best of its engines does not answer, in words for the operator; empty where
+    it does. ``replica`` is an opaque name.
+    """
+
+    replica: str
+    trouble: str = ""
     """
 
     id: str

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from deployments.types import Transcript
+from deployments.types import ReplyDelta, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,6 @@ class TranscriptUpdated:
     """The user's words are known."""
 
     transcript: Transcript
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyDelta:
-    """A piece of the reply's text; the joined pieces are the whole reply."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

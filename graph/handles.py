@@ -21,7 +21,10 @@ from deployments.types import (
     Effort,
     Frame,
     LlmCapabilities,
+    LlmStatus,
     Message,
+    PortraitSource,
+    ReplyDelta,
     ReplySentence,
     SpeechChunk,
     Stretch,
@@ -123,7 +126,11 @@ class AsrHandle(_Handle[AsrCapabilities]):
 class LlmHandle(_Handle[LlmCapabilities]):
     stage = "llm"
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def status(self) -> LlmStatus:
+        status: LlmStatus = await self._answer("status")
+        return status
+
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[ReplyDelta, None]:
         return self._stream("reply", messages, language, CALLER.get())
 
 
@@ -149,8 +156,8 @@ class AvatarHandle(_Handle[AvatarCapabilities]):
         cards: tuple[AvatarCard, ...] = await self._answer("portraits")
         return cards
 
-    async def still(self, avatar_id: str) -> Frame:
-        frame: Frame = await self._answer("still", avatar_id)
+    async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
+        frame: Frame = await self._answer("still", avatar_id, source)
         return frame
 
     def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from deployments.config import StageConfig
-from deployments.errors import StageError, StageTimeoutError
+from deployments.errors import StageError, StageTimeoutError, UnknownPortraitError
 from deployments.types import (
     AsrCapabilities,
     AudioChunk,
@@ -23,7 +23,10 @@ from deployments.types import (
     CustomVoice,
     Frame,
     LlmCapabilities,
+    LlmStatus,
     Message,
+    PortraitSource,
+    ReplyDelta,
     ReplySentence,
     SpeechChunk,
     Stretch,
@@ -31,6 +34,7 @@ from deployments.types import (
     TtsCapabilities,
     VideoPackets,
 )
+from graph.portraits import FindPortrait, nobodys, supplied
 from graph.race import RacePolicy, Reason, raced, reason_of
 from graph.sentences import Splitter
 from graph.stages import AsrStage, AvatarStage, LlmStage, Stages, TtsStage
@@ -54,11 +58,12 @@ def with_repeats(
     tts: StageConfig,
     avatar: StageConfig,
     *,
+    find_portrait: FindPortrait = nobodys,
     on_repeat: OnRepeat = _ignore_repeat,
 ) -> Stages:
     """The same stages, with deadlines and repetitions as their settings say; and what stands in
     where drawing is late all the same."""
-    repeating = RepeatingAvatar(stages.avatar, avatar, stages.on_stall, on_repeat)
+    repeating = RepeatingAvatar(stages.avatar, avatar, find_portrait, stages.on_stall, on_repeat)
     return Stages(
         asr=RepeatingAsr(stages.asr, asr, on_repeat),
         llm=RepeatingLlm(stages.llm, llm, on_repeat),
@@ -130,11 +135,21 @@ class RepeatingLlm(_Repeating):
     async def describe(self) -> LlmCapabilities:
         return await self._answer(self._stage.describe)
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
-        def attempt(_: int) -> AsyncGenerator[str, None]:
+    async def status(self) -> LlmStatus:
+        return await self._answer(self._stage.status)
+
+    async def reply(
+        self, messages: Sequence[Message], language: str
+    ) -> AsyncGenerator[ReplyDelta, None]:
+        def attempt(_: int) -> AsyncGenerator[ReplyDelta, None]:
             return _held_until_whole(self._stage.reply(messages, language), language)
 
-        stream = raced(self._policy, attempt, len, on_repeat=self._on_repeat, resumes=False)
+        def n_characters_of(delta: ReplyDelta) -> int:
+            return len(delta.text)
+
+        stream = raced(
+            self._policy, attempt, n_characters_of, on_repeat=self._on_repeat, resumes=False
+        )
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta
@@ -194,15 +209,21 @@ class RepeatingTts(_Hedged):
 
 
 class RepeatingAvatar(_Hedged):
-    """An avatar stage whose repetitions go on, from a keyframe, after the last delivered frame."""
+    """An avatar stage whose repetitions go on, from a keyframe, after the last delivered frame;
+    and which supplies replicas with the pictures that they lack."""
 
     name = "avatar"
 
     def __init__(
-        self, stage: AvatarStage, config: StageConfig, on_stall: OnStall, on_repeat: OnRepeat
+        self,
+        stage: AvatarStage,
+        config: StageConfig,
+        find_portrait: FindPortrait,
+        on_stall: OnStall,
+        on_repeat: OnRepeat,
     ) -> None:
         super().__init__(config, on_stall, on_repeat)
-        self._stage = stage
+        self._stage, self._find_portrait = stage, find_portrait
 
     async def describe(self) -> AvatarCapabilities:
         return await self._answer(self._stage.describe)
@@ -210,13 +231,23 @@ class RepeatingAvatar(_Hedged):
     async def portraits(self) -> tuple[AvatarCard, ...]:
         return await self._answer(self._stage.portraits)
 
-    async def still(self, avatar_id: str) -> Frame:
-        return await self._answer(lambda: self._stage.still(avatar_id))
+    async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
+        try:
+            return await self._answer(lambda: self._stage.still(avatar_id, source))
+        except UnknownPortraitError:
+            found = await self._find_portrait(avatar_id)
+            if found is None:
+                raise
+        return await self._answer(lambda: self._stage.still(avatar_id, found))
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         drawn: list[AsyncGenerator[VideoPackets, None]] = []
         facts = await self._stage.describe()
         ordered_s = asyncio.get_running_loop().time()
+
+        def order(wanted: Stretch) -> AsyncGenerator[VideoPackets, None]:
+            drawn.append(self._stage.render(wanted))
+            return drawn[-1]
 
         def attempt(n_frames: int) -> AsyncGenerator[VideoPackets, None]:
             n_sent = stretch.n_frames_sent + n_frames
@@ -224,8 +255,7 @@ class RepeatingAvatar(_Hedged):
             # What was delivered lies in the past, what is left does not.
             needed_in_s = max(stretch.needed_in_s - passed_s, -n_sent / facts.fps)
             left = replace(stretch, n_frames_sent=n_sent, needed_in_s=needed_in_s)
-            drawn.append(self._stage.render(left))
-            return drawn[-1]
+            return supplied(left, order, self._find_portrait)
 
         def on_stall() -> bool:
             return self._any_hangs(drawn)
@@ -260,17 +290,17 @@ async def _in_time(stage: str, limit_s: float, work: Awaitable[T]) -> T:
 
 
 async def _held_until_whole(
-    deltas: AsyncGenerator[str, None], language: str
-) -> AsyncGenerator[str, None]:
+    deltas: AsyncGenerator[ReplyDelta, None], language: str
+) -> AsyncGenerator[ReplyDelta, None]:
     """The same text, its beginning in one piece once it holds a sentence, or all of it."""
-    splitter, held = Splitter(language), ""
+    splitter, held = Splitter(language), ReplyDelta("")
     async with aclosing(deltas):
         async for delta in deltas:
-            held += delta
-            if splitter.add(delta):
+            held = replace(delta, text=held.text + delta.text)
+            if splitter.add(delta.text):
                 break
-            yield ""
-        if held:
+            yield replace(delta, text="")
+        if held.text:
             yield held
         async for delta in deltas:
             yield delta

@@ -12,7 +12,10 @@ from deployments.types import (
     CustomVoice,
     Frame,
     LlmCapabilities,
+    LlmStatus,
     Message,
+    PortraitSource,
+    ReplyDelta,
     ReplySentence,
     SpeechChunk,
     Stretch,
@@ -34,9 +37,13 @@ class AsrStage(Protocol):
 class LlmStage(Protocol):
     async def describe(self) -> LlmCapabilities: ...
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
-        """The reply's text in pieces. An empty one says only that the model is at work."""
+    async def status(self) -> LlmStatus:
+        """Of any one replica."""
         ...
+
+    def reply(
+        self, messages: Sequence[Message], language: str
+    ) -> AsyncGenerator[ReplyDelta, None]: ...
 
 
 class TtsStage(Protocol):
@@ -55,11 +62,11 @@ class AvatarStage(Protocol):
     async def describe(self) -> AvatarCapabilities: ...
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
-        """The faces that can be drawn; the first is the default."""
+        """The faces that are built in; the first is the default."""
         ...
 
-    async def still(self, avatar_id: str) -> Frame:
-        """The face at rest."""
+    async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
+        """The face at rest; ``source`` as in ``Stretch``."""
         ...
 
     def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]: ...

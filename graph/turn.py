@@ -20,7 +20,6 @@ from deployments.types import (
 )
 from graph.events import (
     Progress,
-    ReplyDelta,
     ReplyFinished,
     Timings,
     TranscriptUpdated,
@@ -142,8 +141,9 @@ class _Turn:
         self.user_text = request.text or ""
         self.spoken_text: list[str] = []
         self.language = request.language or "en"
+        self.speaking_engine = ""  # of a chain of language models
         self.is_shortened = False
-        self.engines: Mapping[str, str] = {}
+        self.engines: dict[str, str] = {}
         self.face: Face | None = None
         self._timings: Timings | None = None
 
@@ -222,10 +222,11 @@ class _Turn:
         async with aclosing(self.stages.llm.reply(messages, self.language)) as deltas:
             async for delta in deltas:
                 self.clock.mark("llm_first_token")
-                if delta:
-                    self.spoken_text.append(delta)
-                    await self.emit(ReplyDelta(delta))
-                    yield delta
+                if delta.text:
+                    self.speaking_engine = delta.engine
+                    self.spoken_text.append(delta.text)
+                    await self.emit(delta)
+                    yield delta.text
         self.clock.mark("llm_end")
 
     async def _whole_sentences(
@@ -306,6 +307,8 @@ class _Turn:
         self.engines = {
             name: (await getattr(self.stages, name).describe()).engine for name in stages if name
         }
+        if self.speaking_engine:
+            self.engines["llm"] = self.speaking_engine
         await self.emit(
             ReplyFinished(
                 user_text=self.user_text,

@@ -21,8 +21,10 @@ from deployments.types import (
     CustomVoice,
     Frame,
     LlmCapabilities,
+    LlmStatus,
     Message,
     Phoneme,
+    ReplyDelta,
     ReplySentence,
     SpeechChunk,
     Stretch,
@@ -97,20 +99,26 @@ class FakeLlmStage:
     first_s: float = 0.05
     delta_s: float = 0.01
     pauses: dict[int, float] = field(default_factory=dict)  # before delta i
+    spoken_by: str = ""  # of a chain
     fault: Fault | None = None
     record: Record = field(default_factory=Record)
 
     async def describe(self) -> LlmCapabilities:
         return LlmCapabilities("fake-llm", ("en", "zh", "es"))
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def status(self) -> LlmStatus:
+        return LlmStatus("fake-replica")
+
+    async def reply(
+        self, messages: Sequence[Message], language: str
+    ) -> AsyncGenerator[ReplyDelta, None]:
         with self.record.stream((tuple(messages), language)) as call:
             await asyncio.sleep(self.first_s)
             for i, delta in enumerate(self.deltas):
                 if self.fault:
                     await self.fault.strike(call, i, "llm")
                 await asyncio.sleep(self.pauses.get(i, self.delta_s))
-                yield delta
+                yield ReplyDelta(delta, self.spoken_by)
 
 
 @dataclass

@@ -61,7 +61,7 @@ def turn_of(asked: Asked, **more: Any) -> dict[str, Any]:
     """The turn that answers by the rules."""
     llm = RulesLlm(RulesLlm.Settings())
     user_text = asked.form.get("text", "Hello.")
-    said = "".join(llm.reply([Message("user", user_text)], asked.form.get("language", "en")))
+    said = llm.answer([Message("user", user_text)], asked.form.get("language", "en"))
     return {
         "turn_id": asked.turn_id,
         "session_id": asked.session_id,

@@ -28,7 +28,9 @@ from deployments.types import (
     CustomVoice,
     Frame,
     LlmCapabilities,
+    LlmStatus,
     Message,
+    ReplyDelta,
     ReplySentence,
     Samples,
     SpeechChunk,
@@ -69,6 +71,7 @@ class Switches:
     hold_from_stretch: int = 0
     running: int = 0  # streams that have been opened and not closed
     histories: list[tuple[Message, ...]] = field(default_factory=list)
+    spoken_by: str = ""  # of a chain of language models
     voice_format: str = "tone-1"  # empty: voices cannot be cloned
     cloned: list[AudioChunk] = field(default_factory=list)  # the samples
     voices: list[str | CustomVoice | None] = field(default_factory=list)  # of each sentence
@@ -109,16 +112,21 @@ class FakeLlm:
     async def describe(self) -> LlmCapabilities:
         return LlmCapabilities("fake-llm", ("en", "es"))
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def status(self) -> LlmStatus:
+        return LlmStatus("fake-replica")
+
+    async def reply(
+        self, messages: Sequence[Message], language: str
+    ) -> AsyncGenerator[ReplyDelta, None]:
         self.switches.histories.append(tuple(messages))
         self.switches.running += 1
         try:
             self.switches.check("llm")
             await self.switches.wait("before llm")
-            for delta in REPLY[:-1]:
-                yield delta
+            for text in REPLY[:-1]:
+                yield ReplyDelta(text, self.switches.spoken_by)
             await self.switches.wait("mid llm")
-            yield REPLY[-1]
+            yield ReplyDelta(REPLY[-1], self.switches.spoken_by)
             await self.switches.wait("llm")
         finally:
             self.switches.running -= 1

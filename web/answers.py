@@ -6,7 +6,8 @@ from contextlib import aclosing
 from starlette.responses import JSONResponse, Response
 
 from deployments.errors import EngineRuntimeError
-from graph.events import QueueUpdated, ReplyDelta, TranscriptUpdated, VideoFragment
+from deployments.types import ReplyDelta
+from graph.events import QueueUpdated, TranscriptUpdated, VideoFragment
 from web.services import Services
 from web.streaming import Chunks, EventStream, LiveResponse
 from web.turns import PlannedTurn, TurnEnded, WebEvent, run

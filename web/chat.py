@@ -32,7 +32,7 @@ class PlannedChat:
     is_new_session: bool
     messages: tuple[Message, ...]
     language: str
-    engine: str
+    engine: str  # what the stage calls itself; of a chain, each reply says who spoke
     received_at_s: float
 
     @property
@@ -92,20 +92,22 @@ async def _run(plan: PlannedChat, services: Services) -> AsyncGenerator[str | di
     started_s = services.now()
     first_token_s: float | None = None
     deltas: list[str] = []
+    engine = plan.engine
     async with aclosing(services.stages.llm.reply(plan.messages, plan.language)) as reply:
         async for delta in reply:
             if first_token_s is None:
                 first_token_s = services.now()
-            if delta:
-                deltas.append(delta)
-                yield delta
+            if delta.text:
+                engine = delta.engine or plan.engine
+                deltas.append(delta.text)
+                yield delta.text
     ended_s = services.now()
     timings = Timings(
         llm_first_token_ms=None if first_token_s is None else (first_token_s - started_s) * 1000,
         llm_ms=(ended_s - started_s) * 1000,
         turn_ms=(ended_s - plan.received_at_s) * 1000,
     )
-    turn = _turn(plan, "".join(deltas).strip(), timings, services)
+    turn = _turn(plan, "".join(deltas).strip(), engine, timings, services)
     await _keep(turn, plan, services)
     yield {
         "response": turn.response_text,
@@ -116,7 +118,9 @@ async def _run(plan: PlannedChat, services: Services) -> AsyncGenerator[str | di
     }
 
 
-def _turn(plan: PlannedChat, response: str, timings: Timings, services: Services) -> Turn:
+def _turn(
+    plan: PlannedChat, response: str, engine: str, timings: Timings, services: Services
+) -> Turn:
     return Turn(
         turn_id=plan.turn_id or new_id(),
         session_id=plan.session_id,
@@ -125,7 +129,7 @@ def _turn(plan: PlannedChat, response: str, timings: Timings, services: Services
         response_text=response,
         language=plan.language,
         timings=timings_json(timings),
-        engines={"llm": plan.engine},
+        engines={"llm": engine},
     )
 
 

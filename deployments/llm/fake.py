@@ -1,20 +1,23 @@
 """A declared fake: says what it is told to, as slowly and as badly as a test wants it."""
 
+import asyncio
 import re
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Literal
 
 from pydantic import Field
 
 from deployments import config
 from deployments.cost_model import StageCost
-from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
+from deployments.errors import EngineLoadError, EngineRuntimeError
+from deployments.llm.engine import check_dialogue
 from deployments.logical_gpu import loaded
-from deployments.types import LlmCapabilities, Message
+from deployments.types import LlmCapabilities, Message, ReplyDelta
 
 _CHARACTERS_PER_S = 15.0  # of speech, as espeak's voices and the fake's speak
+_N_THREADS = 64  # that spend the declared costs: as many replies at once as profiles let in
 
 _COLON = re.compile("[:：]")
 _DELTA = re.compile(r"\s*(?:[\u3400-\u9fff]|[^\s\u3400-\u9fff]+)|\s+$")
@@ -47,19 +50,26 @@ class FakeLlm:
         self.capabilities = LlmCapabilities(engine="fake", languages=settings.languages)
         self._settings = settings
         self._spend = loaded("llm", settings.cost)
-        self._lock = threading.Lock()
-        self._n_calls = 0
+        self._threads = ThreadPoolExecutor(_N_THREADS, "llm")
+        self._calls = count(1)
 
-    def reply(self, messages: Sequence[Message], language: str) -> Iterator[str]:
+    async def reply(
+        self, messages: Sequence[Message], language: str
+    ) -> AsyncGenerator[ReplyDelta, None]:
         """See ``LlmEngine.reply``."""
-        if not messages or messages[-1].role != "user":
-            raise EngineInputError("the dialogue must end with the user's message", stage="llm")
-        if language not in self.capabilities.languages:
-            raise EngineInputError(f"this fake does not know {language!r}", stage="llm")
-        with self._lock:
-            self._n_calls += 1
-            call = self._n_calls
-        return self._stream(self._text(messages[-1].content), call)
+        check_dialogue(messages, language, self.capabilities)
+        call, spent_s = next(self._calls), 0.0
+        if call == self._settings.hang_on_call:
+            await asyncio.sleep(self._settings.hang_s)
+            raise EngineRuntimeError("this fake hung", stage="llm", retryable=True)
+        n_before_failure = self._deltas_before_failure(call)
+        for i, match in enumerate(_DELTA.finditer(self._text(messages[-1].content))):
+            if i == n_before_failure:
+                break
+            spent_s = await self._spend_until(match.end() / _CHARACTERS_PER_S, spent_s)
+            yield ReplyDelta(match[0])
+        if n_before_failure is not None:
+            raise EngineRuntimeError("this fake was told to fail", stage="llm", retryable=True)
 
     def _text(self, heard: str) -> str:
         rule = self._settings.rule
@@ -67,21 +77,13 @@ class FakeLlm:
             return heard[colon.end() :].strip()
         return heard if rule == "echo" else self._settings.text
 
-    def _stream(self, text: str, call: int) -> Iterator[str]:
-        settings = self._settings
-        if call == settings.hang_on_call:
-            time.sleep(settings.hang_s)
-            raise EngineRuntimeError("this fake hung", stage="llm", retryable=True)
-        n_before_failure, spent_s = self._deltas_before_failure(call), 0.0
-        for i, match in enumerate(_DELTA.finditer(text)):
-            if i == n_before_failure:
-                break
-            due_s = settings.cost.work_s(match.end() / _CHARACTERS_PER_S)
-            self._spend(due_s - spent_s)
-            spent_s = due_s
-            yield match[0]
-        if n_before_failure is not None:
-            raise EngineRuntimeError("this fake was told to fail", stage="llm", retryable=True)
+    async def _spend_until(self, media_s: float, spent_s: float) -> float:
+        """Take the time that so many seconds of speech cost; what has been spent by then."""
+        due_s = self._settings.cost.work_s(media_s)
+        if due_s > spent_s:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._spend, due_s - spent_s)
+        return due_s
 
     def _deltas_before_failure(self, call: int) -> int | None:
         settings = self._settings

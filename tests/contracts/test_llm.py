@@ -1,6 +1,7 @@
 """What every language model engine does, whoever wrote it."""
 
-from collections.abc import Generator
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,52 +30,68 @@ def asked(text: str) -> tuple[Message, ...]:
     return (Message("user", text),)
 
 
+async def texts(engine: LlmEngine, messages: Sequence[Message], language: str = "en") -> list[str]:
+    """The deltas of a whole reply, those without text left out."""
+    return [delta.text async for delta in engine.reply(messages, language) if delta.text]
+
+
 def fake(**settings: Any) -> FakeLlm:
     return FakeLlm(FakeLlm.Settings(**settings))
 
 
-def test_an_engine_replies_in_small_deltas_in_each_of_its_languages(engine: LlmEngine) -> None:
+async def test_an_engine_replies_in_small_deltas_in_each_of_its_languages(
+    engine: LlmEngine,
+) -> None:
     for language in engine.capabilities.languages:
-        deltas = list(engine.reply(asked("hello"), language))
+        deltas = await texts(engine, asked("hello"), language)
         assert len(deltas) >= 3
-        assert all(0 < len(delta) <= 24 for delta in deltas)
+        assert all(len(delta) <= 24 for delta in deltas)
         assert "".join(deltas).strip() == "".join(deltas)
 
 
-def test_the_same_dialogue_gets_the_same_reply(engine: LlmEngine) -> None:
+async def test_the_same_dialogue_gets_the_same_reply(engine: LlmEngine) -> None:
     dialogue = (Message("user", "tell me a story"), Message("assistant", "No."), *asked("please"))
-    first = list(engine.reply(dialogue, "en"))
-    assert list(engine.reply(dialogue, "en")) == first
+    first = await texts(engine, dialogue)
+    assert await texts(engine, dialogue) == first
 
 
-def test_replies_of_several_turns_may_be_open_at_once(engine: LlmEngine) -> None:
-    expected = "".join(engine.reply(asked("hello"), "en"))
-    left, right = engine.reply(asked("hello"), "en"), engine.reply(asked("hello"), "en")
-    both = list(zip(left, right, strict=True))
-    assert "".join(a for a, _ in both) == "".join(b for _, b in both) == expected
+async def test_replies_of_several_turns_may_be_open_at_once(engine: LlmEngine) -> None:
+    expected = await texts(engine, asked("hello"))
+    both = await asyncio.gather(texts(engine, asked("hello")), texts(engine, asked("hello")))
+    assert both == [expected, expected]
 
 
-def test_a_closed_reply_says_nothing_more(engine: LlmEngine) -> None:
+async def test_a_closed_reply_says_nothing_more(engine: LlmEngine) -> None:
     deltas = engine.reply(asked("tell me a story"), "en")
-    assert next(deltas)
-    assert isinstance(deltas, Generator)
-    deltas.close()
-    assert list(deltas) == []
+    assert (await anext(deltas)).text
+    await deltas.aclose()
+    assert [delta async for delta in deltas] == []
+
+
+async def test_a_reply_whose_reader_is_cancelled_ends(engine: LlmEngine) -> None:
+    deltas = engine.reply(asked("tell me a story"), "en")
+    assert (await anext(deltas)).text
+    reading = asyncio.ensure_future(anext(deltas))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait([reading])
+    await deltas.aclose()
+    assert [delta async for delta in deltas] == []
 
 
 @pytest.mark.parametrize(
     "messages", [(), (Message("assistant", "Hello."),), (*asked("hi"), Message("assistant", "Hi."))]
 )
-def test_a_dialogue_that_does_not_end_with_the_user_is_refused(
+async def test_a_dialogue_that_does_not_end_with_the_user_is_refused(
     engine: LlmEngine, messages: tuple[Message, ...]
 ) -> None:
     with pytest.raises(EngineInputError):
-        list(engine.reply(messages, "en"))
+        await texts(engine, messages)
 
 
-def test_a_language_that_the_engine_does_not_know_is_refused(engine: LlmEngine) -> None:
+async def test_a_language_that_the_engine_does_not_know_is_refused(engine: LlmEngine) -> None:
     with pytest.raises(EngineInputError, match="'xx'"):
-        list(engine.reply(asked("hello"), "xx"))
+        await texts(engine, asked("hello"), "xx")
 
 
 def test_engines_say_what_they_are() -> None:
@@ -106,15 +123,15 @@ def test_the_rules_tell_the_time_of_the_place_they_are_set_to() -> None:
     candidates = set()
     for _ in range(2):
         candidates.add(f"{datetime.now(UTC).hour}")
-        told = "".join(tokyo.reply(asked("what time is it"), "en"))
+        told = tokyo.answer(asked("what time is it"), "en")
         candidates.add(f"{datetime.now(UTC).hour}")
     hours = {(int(hour) + 9 - 1) % 12 + 1 for hour in candidates}
     assert int(told.removeprefix("It is ").split(" ")[0].split(":")[0]) in hours
 
 
-def test_the_fake_repeats_the_user_when_told_to() -> None:
+async def test_the_fake_repeats_the_user_when_told_to() -> None:
     text = "Say  this,\nplease: 你好！ "
-    assert "".join(fake(rule="echo").reply(asked(text), "en")) == text
+    assert "".join(await texts(fake(rule="echo"), asked(text))) == text
 
 
 @pytest.mark.parametrize(
@@ -125,49 +142,40 @@ def test_the_fake_repeats_the_user_when_told_to() -> None:
         ("What can you do?", "The text."),
     ],
 )
-def test_the_fake_says_what_it_is_asked_to_repeat_and_else_its_text(
+async def test_the_fake_says_what_it_is_asked_to_repeat_and_else_its_text(
     asked_for: str, said: str
 ) -> None:
     engine = fake(rule="repeat", text="The text.")
-    assert "".join(engine.reply(asked(asked_for), "en")) == said
+    assert "".join(await texts(engine, asked(asked_for))) == said
 
 
-def test_the_fake_says_its_text() -> None:
-    assert list(fake(text="One two. Three.").reply(asked("hi"), "en")) == [
-        "One",
-        " two.",
-        " Three.",
-    ]
+async def test_the_fake_says_its_text() -> None:
+    engine = fake(text="One two. Three.")
+    assert await texts(engine, asked("hi")) == ["One", " two.", " Three."]
 
 
-def test_the_fake_fails_on_the_call_it_was_told_to() -> None:
+async def test_the_fake_fails_on_the_call_it_was_told_to() -> None:
     engine = fake(text="One two.", fail_on_call=2)
-    assert list(engine.reply(asked("hi"), "en")) == ["One", " two."]
+    assert await texts(engine, asked("hi")) == ["One", " two."]
     with pytest.raises(EngineRuntimeError) as raised:
-        next(engine.reply(asked("hi"), "en"))
+        await anext(engine.reply(asked("hi"), "en"))
     assert raised.value.retryable
-    assert list(engine.reply(asked("hi"), "en")) == ["One", " two."]
+    assert await texts(engine, asked("hi")) == ["One", " two."]
 
 
-def test_the_fake_fails_after_the_deltas_it_was_told_to() -> None:
-    deltas = fake(text="One two three.", fail_after_deltas=2).reply(asked("hi"), "en")
-    assert [next(deltas), next(deltas)] == ["One", " two"]
+@pytest.mark.parametrize("text", ["One two three.", "One two."])
+async def test_the_fake_fails_after_the_deltas_it_was_told_to_even_at_the_end(text: str) -> None:
+    deltas = fake(text=text, fail_after_deltas=2).reply(asked("hi"), "en")
+    assert [(await anext(deltas)).text for _ in range(2)] == text.replace(" ", "| ").split("|")[:2]
     with pytest.raises(EngineRuntimeError):
-        next(deltas)
+        await anext(deltas)
 
 
-def test_the_fake_fails_at_the_end_of_a_reply_too() -> None:
-    deltas = fake(text="One two.", fail_after_deltas=2).reply(asked("hi"), "en")
-    assert [next(deltas), next(deltas)] == ["One", " two."]
-    with pytest.raises(EngineRuntimeError):
-        next(deltas)
-
-
-def test_the_fake_that_hangs_says_nothing_and_then_fails() -> None:
+async def test_the_fake_that_hangs_says_nothing_and_then_fails() -> None:
     engine = fake(hang_on_call=1, hang_s=0.01)
     with pytest.raises(EngineRuntimeError):
-        list(engine.reply(asked("hi"), "en"))
-    assert list(engine.reply(asked("hi"), "en"))
+        await texts(engine, asked("hi"))
+    assert await texts(engine, asked("hi"))
 
 
 def test_the_fake_does_not_load_when_told_so() -> None:

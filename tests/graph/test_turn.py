@@ -12,8 +12,8 @@ import pytest
 
 from deployments.config import StageConfig
 from deployments.errors import EngineRuntimeError, StageTimeoutError, UnusableInputError
-from deployments.types import AudioChunk, Message, Stretch
-from graph.events import ReplyDelta, ReplyFinished, TranscriptUpdated, TurnEvent, VideoFragment
+from deployments.types import AudioChunk, Message, ReplyDelta, Stretch
+from graph.events import ReplyFinished, TranscriptUpdated, TurnEvent, VideoFragment
 from graph.face import TurnSettings
 from graph.repeat import with_repeats
 from graph.turn import TurnRequest, animate, converse, narrate
@@ -349,6 +349,11 @@ def test_the_time_to_the_first_token_is_the_models_though_its_text_is_held() -> 
     outcome = turn(FakeStages(llm=FakeLlmStage(deltas, first_s=0.3, delta_s=0.2)), ask())
     assert outcome.finished.timings.llm_first_token_ms == pytest.approx(500)
     assert [event.text for event in outcome.of(ReplyDelta)] == ["It is noon here. And ", "there."]
+
+
+def test_the_answer_names_the_engine_of_a_chain_that_spoke() -> None:
+    finished = turn(FakeStages(llm=FakeLlmStage(spoken_by="second")), ask()).finished
+    assert finished.engines == {"llm": "second", "tts": "fake-tts", "avatar": "fake-avatar"}
 
 
 @pytest.mark.parametrize("stage", ["asr", "llm", "tts", "avatar"])

@@ -22,6 +22,7 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
 from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError
+from deployments.types import ReplyDelta
 from graph import replicas
 from graph.calls import Call
 from graph.handles import AvatarHandle, LlmHandle
@@ -82,13 +83,15 @@ def application() -> Application:
 
         n_open = 0
 
-        async def reply(self, _messages: object, how: str, *_: object) -> AsyncGenerator[str, None]:
+        async def reply(
+            self, _messages: object, how: str, *_: object
+        ) -> AsyncGenerator[ReplyDelta, None]:
             self.n_open += 1
             try:
                 while how == "endless":
-                    yield "and"
+                    yield ReplyDelta("and")
                     await asyncio.sleep(0.01)
-                yield "Well,"
+                yield ReplyDelta("Well,")
                 raise FAILURES[how]
             finally:
                 self.n_open -= 1
@@ -199,7 +202,7 @@ def test_what_a_replica_raises_arrives_as_one_of_our_types(
 ) -> None:
     async def work(_avatar: AvatarHandle) -> None:
         stream = LlmHandle(DeploymentHandle("llm", APPLICATION)).reply([], how)
-        assert await anext(stream) == "Well,"
+        assert await anext(stream) == ReplyDelta("Well,")
         with pytest.raises(AvatarError, match=str(error)) as raised:
             await anext(stream)
         assert type(raised.value) is type(error)
@@ -213,7 +216,7 @@ def test_a_stream_that_is_left_ends_at_its_source(cluster: None) -> None:
         llm: DeploymentHandle[Any] = DeploymentHandle("llm", APPLICATION)
         streams = [LlmHandle(llm).reply([], "endless") for _ in range(3)]
         for stream in streams:
-            assert await anext(stream) == "and"
+            assert await anext(stream) == ReplyDelta("and")
         assert await llm.count.remote() == 3
         await streams[0].aclose()
         for stream in streams[1:]:
@@ -241,11 +244,9 @@ def test_a_call_that_nobody_has_begun_to_read_ends_at_its_source(cluster: None) 
     in_loop(work)
 
 
-async def _last(stream: AsyncGenerator[str, None]) -> str:
-    text = ""
-    async for text in stream:  # noqa: B007
+async def _last(stream: AsyncGenerator[ReplyDelta, None]) -> None:
+    async for _ in stream:
         pass
-    return text
 
 
 def test_no_request_is_remembered_once_it_is_over_or_given_up(

@@ -157,7 +157,7 @@ def test_a_typed_question_is_answered_by_what_the_rules_say_and_by_nothing_else(
     llm = RulesLlm(RulesLlm.Settings())
     mine = typed(settings, 3, 1, Random(1))
     others = typed(settings, 4, 1, Random(1))
-    reply = "".join(llm.reply([Message("user", mine.text)], language))
+    reply = llm.answer([Message("user", mine.text)], language)
     assert mine.is_answered_by(reply)
     assert not others.is_answered_by(reply)
     assert mine.is_begun_by(reply[: len(reply) // 2])

@@ -1,5 +1,6 @@
 """A card that is not there: its time and its memory are shared by all who were given it."""
 
+import asyncio
 import gc
 import subprocess
 import sys
@@ -260,17 +261,14 @@ def test_an_engine_that_does_not_fit_beside_the_others_does_not_load(given_card:
     assert len(kept) == 2
 
 
-def test_engines_on_one_card_take_its_time_from_each_other(given_card: Path) -> None:
+async def test_engines_on_one_card_take_its_time_from_each_other(given_card: Path) -> None:
     cost = StageCost(uses_gpu=True, first_output_s=0.004, per_media_s=0.01)
     engines = [FakeLlm(FakeLlm.Settings(cost=cost, text="Nine in all.")) for _ in range(2)]
 
-    def say(engine: FakeLlm) -> None:
-        list(engine.reply((Message("user", "hi"),), "en"))
+    async def say(engine: FakeLlm) -> None:
+        async for _ in engine.reply((Message("user", "hi"),), "en"):
+            pass
 
-    threads = [threading.Thread(target=say, args=(engine,)) for engine in engines]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    await asyncio.gather(*(say(engine) for engine in engines))
     # 4 ms and 12 letters of a 15th of a second each, twice.
     assert cards(given_card.parent)["gpu-4711-1"].busy_s() == pytest.approx(2 * 0.012)

@@ -19,7 +19,7 @@ def brain() -> RulesLlm:
 def answer(brain: RulesLlm, language: str, *lines: str) -> str:
     """The answer to ``lines``: user, assistant, user ... in turn, the last one the user's."""
     messages = [Message("assistant" if i % 2 else "user", line) for i, line in enumerate(lines)]
-    return "".join(brain.reply(messages, language))
+    return brain.answer(messages, language)
 
 
 def is_unknown(language: str, text: str) -> bool:

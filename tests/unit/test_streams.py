@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from operator import add
 
 import pytest
 
@@ -197,7 +198,7 @@ def test_texts_that_come_together_travel_together_but_the_first_at_once() -> Non
             yield text
 
     async def read() -> list[tuple[float, str]]:
-        return [(round(now(), 3), text) async for text in joined(texts(), 0.01)]
+        return [(round(now(), 3), text) async for text in joined(texts(), 0.01, add)]
 
     assert run(read()) == [(0.0, "One "), (0.011, "two three. "), (0.502, "Four.")]
 
@@ -209,7 +210,7 @@ def test_an_error_does_not_swallow_the_texts_before_it() -> None:
         raise EngineRuntimeError("lost", stage="llm")
 
     async def read() -> list[str]:
-        stream = joined(texts(), 0.01)
+        stream = joined(texts(), 0.01, add)
         got = [await anext(stream), await anext(stream)]
         with pytest.raises(EngineRuntimeError):
             await anext(stream)

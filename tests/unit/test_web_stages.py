@@ -113,6 +113,12 @@ async def test_text_is_answered_by_text(world: World) -> None:
     assert set(timings) == {"llm_first_token_ms", "llm_ms", "turn_ms", "ladder"}
 
 
+async def test_an_answer_names_the_engine_of_a_chain_that_spoke(world: World) -> None:
+    world.switches.spoken_by = "second"
+    answer = await post(world, "chat", {"message": "Hello", "language": "en"})
+    assert answer.json()["engines"] == {"llm": "second"}
+
+
 async def test_a_chat_is_streamed_where_that_is_accepted(world: World) -> None:
     answer = await post(
         world, "chat", {"message": "Hello", "language": "en"}, Accept="text/event-stream"

@@ -1,21 +1,21 @@
 """The rules, as an engine: who says what to which message."""
 
+import asyncio
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
 from deployments import config
-from deployments.errors import EngineInputError
+from deployments.llm.engine import check_dialogue
 from deployments.llm.rules import arithmetic, clock, understand
 from deployments.llm.rules.chinese import PHRASES as CHINESE
 from deployments.llm.rules.english import PHRASES as ENGLISH
 from deployments.llm.rules.phrases import Intent, Phrases
 from deployments.llm.rules.spanish import PHRASES as SPANISH
-from deployments.types import LlmCapabilities, Message
+from deployments.types import LlmCapabilities, Message, ReplyDelta
 
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE, "es": SPANISH}
 
@@ -54,19 +54,25 @@ class RulesLlm:
         self._now = now or (lambda: datetime.now(zone))
         self._warm_up()
 
-    def reply(self, messages: Sequence[Message], language: str) -> Iterator[str]:
+    async def reply(
+        self, messages: Sequence[Message], language: str
+    ) -> AsyncGenerator[ReplyDelta, None]:
         """See ``LlmEngine.reply``."""
-        if not messages or messages[-1].role != "user":
-            raise EngineInputError("the dialogue must end with the user's message", stage="llm")
-        if language not in LANGUAGES:
-            raise EngineInputError(f"the rules do not know the language {language!r}", stage="llm")
-        return self._stream(_Dialogue(messages, language, self._now()))
-
-    def _stream(self, dialogue: "_Dialogue") -> Iterator[str]:
-        for match in _DELTA.finditer(dialogue.answer()):
+        # A long history takes 20 ms to read, in which the loop has others to serve.
+        answer = await asyncio.to_thread(self.answer, messages, language)
+        for match in _DELTA.finditer(answer):
             if self._delta_delay_s:
-                time.sleep(self._delta_delay_s)
-            yield match[0]
+                await asyncio.sleep(self._delta_delay_s)
+            yield ReplyDelta(match[0])
+
+    def answer(self, messages: Sequence[Message], language: str) -> str:
+        """Blocks. The whole reply.
+
+        Raises:
+            EngineInputError: as ``LlmEngine.reply``.
+        """
+        check_dialogue(messages, language, self.capabilities)
+        return _Dialogue(messages, language, self._now()).answer()
 
     def _warm_up(self) -> None:
         """Load what the libraries load on first use, so that no turn waits for it."""
