@@ -2,24 +2,28 @@
 
 import os
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import pytest_asyncio
+import yaml
 from playwright.async_api import Browser, Playwright, async_playwright
 
 from deployments.registry import load_engine
 from deployments.types import ReplySentence, Samples
 from tests.page.avatar_page import AvatarPage
-from tests.serving import Server
+from tests.serving import ROOT, Server, running
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 QUESTION = "What can you do?"
 SILENCE_BEFORE_S = 0.5
 SILENCE_AFTER_S = 20.0  # Chromium plays the file in a loop; one question is enough
+CAMERA_PX = (720, 1280)  # height and width
+FAKE_DEVICES = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 QUIET_BROWSER = (
     "--headless",
     "--no-sandbox",
@@ -30,6 +34,9 @@ QUIET_BROWSER = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+MIRA = ROOT / "deployments" / "avatar" / "portraits" / "mira.png"
+READ_ALOUD = "Every morning I walk down to the river and watch the boats go by. " * 3
 
 OpenPage = Callable[..., Awaitable[AvatarPage]]
 LaunchBrowser = Callable[..., Awaitable[Browser]]
@@ -48,24 +55,78 @@ def server_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def question_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Somebody asking ``QUESTION``, as the microphone hears it."""
-    engine = load_engine("tts", "espeak", {})
-    chunks = [c.audio for c in engine.speak(ReplySentence(0, QUESTION, True), "en", None)]
-    rate_hz = chunks[0].sample_rate_hz
+    said, rate_hz = _said(QUESTION)
     silence = [
         np.zeros(round(s * rate_hz), np.float32) for s in (SILENCE_BEFORE_S, SILENCE_AFTER_S)
     ]
-    speech = np.concatenate([silence[0], *(c.samples for c in chunks), silence[1]])
     path = tmp_path_factory.mktemp("microphone") / "question.wav"
-    _write_wav(path, speech, rate_hz)
+    write_wav(path, np.concatenate([silence[0], said, silence[1]]), rate_hz)
     return path
 
 
-def _write_wav(path: Path, samples: Samples, rate_hz: int) -> None:
+@pytest.fixture(scope="session")
+def sample_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody reading aloud for some ten seconds."""
+    path = tmp_path_factory.mktemp("sample") / "sample.wav"
+    write_wav(path, *_said(READ_ALOUD))
+    return path
+
+
+def _said(text: str) -> tuple[Samples, int]:
+    """Speech, and its samples per second."""
+    engine = load_engine("tts", "espeak", {})
+    chunks = [c.audio for c in engine.speak(ReplySentence(0, text, True), "en", None)]
+    return np.concatenate([c.samples for c in chunks]), chunks[0].sample_rate_hz
+
+
+def write_wav(path: Path, samples: Samples, rate_hz: int) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate_hz)
         file.writeframes((samples * 32767).astype("<i2").tobytes())
+
+
+@pytest.fixture(scope="session")
+def studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The fakes on real Serve, with a voice that can be copied."""
+    config = yaml.safe_load((ROOT / "cluster" / "fake.yaml").read_text())
+    tts = {"engine": "fake", "options": {"voice_format": "tones"}}
+    config["applications"][0]["args"]["tts"] = tts
+    path: Path = tmp_path_factory.mktemp("profile") / "studio.yaml"
+    path.write_text(yaml.safe_dump(config))
+    with running(path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def camera_mjpeg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a camera sees that looks at the painted portrait, in a wide picture."""
+    face = cv2.imread(str(MIRA))
+    assert face is not None
+    height, width = CAMERA_PX
+    small = cv2.resize(face, (round(face.shape[1] * height / face.shape[0]), height))
+    picture = np.full((height, width, 3), 200, np.uint8)
+    left = (width - small.shape[1]) // 2
+    picture[:, left : left + small.shape[1]] = small
+    path = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
+    path.write_bytes(bytes(cv2.imencode(".jpg", picture)[1]))
+    return path
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def studio(
+    playwright: Playwright, sample_wav: Path, camera_mjpeg: Path
+) -> AsyncIterator[Browser]:
+    """A browser whose microphone hears somebody read aloud, and whose camera sees a face."""
+    launched = await _launch(
+        playwright,
+        *FAKE_DEVICES,
+        f"--use-file-for-fake-audio-capture={sample_wav}",
+        f"--use-file-for-fake-video-capture={camera_mjpeg}",
+    )
+    yield launched
+    await launched.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -77,12 +138,9 @@ async def playwright() -> AsyncIterator[Playwright]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(playwright: Playwright, question_wav: Path) -> AsyncIterator[Browser]:
     """A browser that lets pages hear the recorded question."""
-    microphone = (
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={question_wav}",
+    launched = await _launch(
+        playwright, *FAKE_DEVICES, f"--use-file-for-fake-audio-capture={question_wav}"
     )
-    launched = await _launch(playwright, *microphone)
     yield launched
     await launched.close()
 

@@ -200,20 +200,74 @@ async def test_a_reply_is_shown_as_whole_and_reduced_stretches(
     assert [s for _, s in found] == pytest.approx([s for _, s in stretches])
 
 
-SUMMARY = """async (health) => (await import("/js/health.js")).summary(health)"""
+TROUBLES = """async (health) => {
+    const { summary, troubles } = await import("/js/health.js");
+    return [summary(health), troubles(health)];
+}"""
 SLOW = "makes 0.52 s of video per second, less than one person watches, so the picture gives way"
 
 
 @pytest.mark.parametrize(
-    ("detail", "words"),
+    ("status", "details", "words"),
     [
-        ("", "Ready, with a stand-in for a part that failed"),
-        (SLOW, f"Ready, but the face {SLOW}"),
+        ("ready", {}, ["Ready", ""]),
+        (
+            "degraded",
+            {},
+            ["Ready, but not at its best", "Something stands in for a part that failed."],
+        ),
+        ("degraded", {"avatar": SLOW}, ["Ready, but not at its best", f"Face: {SLOW}."]),
+        (
+            "degraded",
+            {"llm": "gemini refuses the key.", "avatar": SLOW},
+            ["Ready, but not at its best", f"Thinking: gemini refuses the key. Face: {SLOW}."],
+        ),
     ],
 )
 async def test_a_server_that_does_not_do_its_best_says_why(
-    page: AvatarPage, detail: str, words: str
+    page: AvatarPage, status: str, details: dict[str, str], words: list[str]
 ) -> None:
-    face = {"status": "ready", "engine": "fake", **({"detail": detail} if detail else {})}
-    health = {"status": "degraded", "deployments": {"avatar": face}}
-    assert await page.page.evaluate(SUMMARY, health) == words
+    parts = {
+        name: {"status": "ready", "engine": "fake", "detail": details.get(name, "")}
+        for name in ("asr", "llm", "tts", "avatar")
+    }
+    health = {"status": status, "deployments": parts}
+    assert await page.page.evaluate(TROUBLES, health) == words
+
+
+@pytest.mark.parametrize(
+    ("engine", "spoke", "words"),
+    [
+        ("rules", "", "Demo brain (engine: rules), not a language model."),
+        ("rules", "rules", "Demo brain (engine: rules), not a language model."),
+        ("fake", "", ""),
+        ("fake", "fake", "Answered by fake."),
+        ("chain", "", ""),
+        ("chain", "gemini", "Answered by gemini."),
+        (
+            "chain",
+            "rules",
+            "Answered by the demo brain (engine: rules): the language model is out.",
+        ),
+    ],
+)
+async def test_the_brain_that_answered_is_named(
+    page: AvatarPage, engine: str, spoke: str, words: str
+) -> None:
+    found = await page.page.evaluate(
+        "async ([a, b]) => (await import('/js/brain.js')).brainWords(a, b)", [engine, spoke]
+    )
+    assert found == words
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "words"),
+    [(0, "6 s more"), (5.1, "1 s more"), (6, "Enough; 24 s left"), (29.5, "Enough; 0 s left")],
+)
+async def test_a_recording_counts_down_to_enough_and_then_to_its_end(
+    page: AvatarPage, elapsed_s: float, words: str
+) -> None:
+    found = await page.page.evaluate(
+        "async (s) => (await import('/js/voice_sample.js')).countdownWords(s)", elapsed_s
+    )
+    assert found == words

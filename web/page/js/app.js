@@ -5,7 +5,7 @@ import { brainWords } from "./brain.js";
 import { Conversation } from "./conversation.js";
 import { showExamples } from "./examples.js";
 import { Face } from "./face.js";
-import { HealthWatch, summary } from "./health.js";
+import { HealthWatch, summary, troubles } from "./health.js";
 import { listenToKeys } from "./keyboard.js";
 import { Log } from "./log.js";
 import { Meter } from "./meter.js";
@@ -44,6 +44,7 @@ const conversation = new Conversation({
   choices: () => pickers.chosen,
   restingState,
   onDone: showBrain,
+  onMissing: () => fillPickers().catch(showFailure),
 });
 
 const voiceSample = new VoiceSample(byId("voices").querySelector("[data-sample]"));
@@ -87,6 +88,7 @@ async function showHealth(health) {
   if (isReady && !isFilled) await fill();
   const server = !isReady && hasFailed ? "failed" : health.status;
   view.showServer(server, summary(health), deployments);
+  view.note("health-note", troubles(health));
   showBrain();
   voices.offer(deployments.tts?.uploads);
   faces.offer(deployments.avatar?.uploads);

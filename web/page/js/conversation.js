@@ -15,7 +15,7 @@ export class Conversation {
   #clock = 0;
   #turn = null;
 
-  /** `parts`: api, view, face, log, meter, timeline, video, choices(), restingState(), onDone(done). */
+  /** `parts`: api, view, face, log, meter, timeline, video, choices(), restingState(), onDone(done), onMissing(). */
   constructor(parts) {
     this.#parts = parts;
   }
@@ -108,6 +108,7 @@ export class Conversation {
     const { view } = this.#parts;
     view.state = "error";
     view.showProblem(problem, onRetry);
+    if (problem.code === "not_found") this.#parts.onMissing(); // a voice or a face, not the session
     if (!problem.code) throw problem; // a fault of the page itself belongs in the console too
   }
 }

@@ -1,5 +1,7 @@
 // Whether the server is there and ready, asked again and again.
 
+import { asSentence } from "./problems.js";
+
 const SOON_MS = 1000; // while it loads or is gone
 const LATER_MS = 15000; // while all is well
 
@@ -23,11 +25,16 @@ export function summary(health) {
   const named = (status) => parts.filter(([, d]) => d.status === status).map(([n]) => partName(n));
   if (named("failed").length) return `Could not start: ${named("failed").join(", ")}`;
   if (health.status === "loading") return `Loading: ${named("loading").join(", ") || "models"}`;
-  if (health.status === "degraded") {
-    const details = parts.filter(([, d]) => d.detail).map(([n, d]) => `the ${partName(n)} ${d.detail}`);
-    return details.length ? `Ready, but ${details.join("; ")}` : "Ready, with a stand-in for a part that failed";
-  }
+  if (health.status === "degraded") return "Ready, but not at its best";
   return "Ready";
+}
+
+/** Why a server that answers is not at its best, or "". */
+export function troubles(health) {
+  if (health.status !== "degraded") return "";
+  const told = Object.entries(health.deployments).filter(([, { detail }]) => detail);
+  const lines = told.map(([name, { detail }]) => asSentence(`${partName(name)}: ${detail}`));
+  return lines.join(" ") || "Something stands in for a part that failed.";
 }
 
 /** Calls `onHealth(health)`, or `onGone(problem)`, now and whenever asked again. */

@@ -77,7 +77,7 @@ const WORDS = {
   too_long: ["That was too long", "Ask in less than two minutes, or in fewer words."],
   unsupported_media: ["The recording could not be read", "Try again, or type instead."],
   unsupported_language: ["That language is not spoken here", "Choose another, or type."],
-  not_found: ["That is no longer there", "It may have expired. Start a new conversation."],
+  not_found: ["That is no longer there", "It may have expired, or was deleted.", true],
   rate_limited: ["Too many questions in a short time", "Wait a moment and try again.", true],
   overloaded: ["Many people are talking just now", "Wait a moment and try again.", true],
   loading: ["The models are still loading", "It takes a few seconds; then try again.", true],
@@ -122,7 +122,19 @@ const WORDS_OF_SAMPLES = {
 const UNKNOWN = ["That did not work", "Try again; if it stays, tell the server's operator.", true];
 
 // For these the server knows better than the page what to do.
-const SERVER_KNOWS = new Set(["unsupported_language", "invalid_value", "bad_request", "not_supported"]);
+const SERVER_KNOWS = new Set([
+  "unsupported_language",
+  "invalid_value",
+  "bad_request",
+  "not_supported",
+  "not_found",
+]);
+
+/** A server's words as a sentence of the page. */
+export function asSentence(text = "") {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$|^$/.test(begun) ? begun : `${begun}.`;
+}
 
 function whenThereIsRoom(code, seconds) {
   if (code !== "overloaded" || !seconds) return "";
@@ -134,7 +146,7 @@ export function explainSample(problem) {
   const words = WORDS_OF_SAMPLES[problem.code];
   if (!words) return explain(problem);
   const [title, ours] = words;
-  return { title, advice: problem.detail || ours, canRetry: false, retryAfterS: 0 };
+  return { title, advice: asSentence(problem.detail) || ours, canRetry: false, retryAfterS: 0 };
 }
 
 /** Words for a person: {title, advice, canRetry, retryAfterS}. */
@@ -142,6 +154,6 @@ export function explain(problem) {
   const [title, ours, canRetry = false] = WORDS[problem.code] ?? UNKNOWN;
   const useTheirs = SERVER_KNOWS.has(problem.code) || !(problem.code in WORDS);
   const retryAfterS = Math.ceil(problem.retryAfterS ?? 0);
-  const advice = (useTheirs && problem.detail) || whenThereIsRoom(problem.code, retryAfterS) || ours;
+  const advice = (useTheirs && asSentence(problem.detail)) || whenThereIsRoom(problem.code, retryAfterS) || ours;
   return { title, advice, canRetry, retryAfterS };
 }
