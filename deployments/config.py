@@ -59,3 +59,6 @@ class AvatarConfig(StageConfig):
     n_attempts: int = Field(default=3, ge=1)
     hedge_after_s: float | None = Field(default=0.5, gt=0)
     encoder: EncoderConfig = EncoderConfig()
+    # Of those that people added, so many stay prepared on a replica, and for so long after use.
+    added_portraits: int = Field(default=8, ge=1)
+    keep_portrait_s: float = Field(default=600.0, gt=0)

@@ -8,6 +8,7 @@
     └── StageError
         ├── EngineLoadError        weights, driver or memory missing; the replica reports unhealthy
         ├── EngineInputError       wrong shape, rate or empty text; our bug, never retried
+        ├── UnknownPortraitError   to this replica: the call is to be repeated with the picture
         ├── EngineRuntimeError     the model raised; its type and text are in the message
         ├── StageTimeoutError      no output in time; retryable
         └── StageOverloadedError   queue full or no replica; retryable
@@ -95,6 +96,11 @@ class EngineLoadError(StageError):
 
 class EngineInputError(StageError):
     """An engine was called with what its Protocol forbids: our bug."""
+
+
+class UnknownPortraitError(StageError):
+    """This replica has no such portrait (any more). The same call with its picture attached
+    succeeds; as long as that is not there, no other replica helps either."""
 
 
 class EngineRuntimeError(StageError):

@@ -7,7 +7,7 @@ user's audio since it began, or the reply's speech since its first sample.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +133,24 @@ class SpeechChunk:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PortraitSource:
+    """A picture to be animated.
+
+    ``image``: (height, width, 3) uint8 BGR. ``landmarks``: (n, 2) float32 pixels in the order of
+    MediaPipe's face mesh (468 points, then 5 per iris where known), or ``None`` where the
+    engine has to find them. ``layout``: further facts that an illustrated portrait knows about
+    itself (the colour of a lid, say), plain JSON.
+    """
+
+    id: str
+    name: str
+    image: Frame
+    landmarks: NDArray[np.float32] | None
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    builtin: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
     """A stretch of speech to be drawn: all that an avatar replica needs to know of the turn.
 
@@ -144,7 +162,8 @@ class Stretch:
     ``needed_in_s``: when the viewer needs ``first_frame``, relative to the call, because clocks of
     nodes differ; negative where that was delivered and lies in the past. Every ``frame_step``-th
     frame is drawn and the encoder repeats it in between: what is left of the picture when drawing
-    falls behind (motion is that of the whole rate).
+    falls behind (motion is that of the whole rate). ``source`` is the picture of a portrait that
+    somebody added: sent to replicas that said that they do not know ``avatar_id``.
     """
 
     avatar_id: str
@@ -159,6 +178,7 @@ class Stretch:
     controls: Mapping[str, float] = field(default_factory=dict)
     turn_no: int = 0
     frame_step: int = 1
+    source: PortraitSource | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,8 +225,24 @@ class AsrCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class LlmCapabilities:
+    """``chain``: the names of the engines that answer in each other's place, the best one first;
+    empty where there is one."""
+
     engine: str
     languages: tuple[str, ...]
+    chain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LlmStatus:
+    """How a replica's language model is just doing.
+
+    ``trouble``: why the best of its engines does not answer, in words for the operator; empty where
+    it does. ``replica`` is an opaque name.
+    """
+
+    replica: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,24 +261,8 @@ class CustomVoice:
     """A voice copied from a sample. It travels with each call, so that any replica can speak it and
     none has to remember it.
 
-    """``chain``: the names of the engines that answer in each other's place, the best one first;
-    empty where there is one."""
-
     ``state`` is what the engine made of the sample; only an engine with the same ``voice_format``
     can read it.
-    chain: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LlmStatus:
-    """How a replica's language model is just doing.
-
-    ``trouble``: why the best of its engines does not answer, in words for the operator; empty where
-    it does. ``replica`` is an opaque name.
-    """
-
-    replica: str
-    trouble: str = ""
     """
 
     id: str

@@ -24,6 +24,7 @@ from deployments.types import (
     LlmStatus,
     Message,
     Phoneme,
+    PortraitSource,
     ReplyDelta,
     ReplySentence,
     SpeechChunk,
@@ -183,7 +184,7 @@ class FakeAvatarStage:
     async def portraits(self) -> tuple[AvatarCard, ...]:
         return (AvatarCard("face0001", "Face", WIDTH_PX, HEIGHT_PX),)
 
-    async def still(self, avatar_id: str) -> Frame:
+    async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
         return np.zeros((HEIGHT_PX, WIDTH_PX, 3), np.uint8)
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:

@@ -30,6 +30,7 @@ from deployments.types import (
     LlmCapabilities,
     LlmStatus,
     Message,
+    PortraitSource,
     ReplyDelta,
     ReplySentence,
     Samples,
@@ -182,7 +183,7 @@ class FakeAvatar:
             AvatarCard("green", "Green", SIZE_PX, SIZE_PX),
         )
 
-    async def still(self, avatar_id: str) -> Frame:
+    async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
         return np.full((SIZE_PX, SIZE_PX, 3), 128, np.uint8)
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:

@@ -13,9 +13,10 @@ from deployments.avatar.engine import AvatarEngine, DrawRequest
 from deployments.avatar.portraits import builtin_portraits
 from deployments.avatar.render import Outcome, Rendering, Studio, draw_batch, stretch_packets
 from deployments.avatar.schedule import Due
+from deployments.avatar.shelf import Shelf
 from deployments.caller import NOBODY, Call, Caller
 from deployments.config import AvatarConfig, EncoderConfig
-from deployments.errors import AvatarError, EngineInputError, EngineRuntimeError, engine_errors
+from deployments.errors import AvatarError, EngineRuntimeError, engine_errors
 from deployments.registry import load_engine
 from deployments.streams import EngineThread
 from deployments.types import (
@@ -23,6 +24,7 @@ from deployments.types import (
     AvatarCapabilities,
     AvatarCard,
     Frame,
+    PortraitSource,
     Stretch,
     VideoPackets,
 )
@@ -57,13 +59,19 @@ class Avatar:
         self._hang_timeout_s = config.hang_timeout_s
         sources = builtin_portraits()
         with engine_errors("avatar"):
-            self._portraits = {source.id: self._engine.prepare(source) for source in sources}
+            portraits = {source.id: self._engine.prepare(source) for source in sources}
             facts = self._engine.capabilities
             self._cards = tuple(
                 AvatarCard(s.id, s.name, facts.width_px, facts.height_px, s.builtin)
                 for s in sources
             )
-            self._warm_up(config.encoder)
+            self._warm_up(portraits[sources[0].id], config.encoder)
+        self._shelf = Shelf(
+            portraits,
+            self._prepared,
+            n_added=config.added_portraits,
+            keep_s=config.keep_portrait_s,
+        )
 
     async def check_health(self) -> None:
         """Asked by Serve, which replaces the replica when this raises."""
@@ -74,39 +82,47 @@ class Avatar:
         return self._engine.capabilities
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
-        """The faces that can be drawn; the first is the default."""
+        """The faces that are built in; the first is the default."""
         return self._cards
 
-    async def still(self, avatar_id: str) -> Frame:
-        """The face at rest."""
-        return await self._thread.run(self._draw_rest, avatar_id)
+    async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
+        """The face at rest.
+
+        Raises:
+            UnknownPortraitError: it is not here, and there is no ``source``.
+            UnusableInputError: the engine cannot animate this picture.
+        """
+        portrait = await self._shelf.get(avatar_id, source)
+        return await self._thread.run(self._draw_rest, portrait, avatar_id)
 
     async def render(
         self, stretch: Stretch, caller: Caller = NOBODY
     ) -> AsyncGenerator[VideoPackets, None]:
-        """The stretch's H.264 packets, the first one with a keyframe."""
+        """The stretch's H.264 packets, the first one with a keyframe.
+
+        Raises:
+            UnknownPortraitError: before anything is drawn; it is not here, and the stretch came
+                without its source.
+        """
         with Call("avatar", caller) as call:
-            drawing = self._loop.render(self._portrait(stretch.avatar_id), stretch)
+            portrait = await self._shelf.get(stretch.avatar_id, stretch.source)
+            drawing = self._loop.render(portrait, stretch)
             async with aclosing(drawing) as packets:
                 async for part in packets:
                     call.made(part.effort)
                     yield part
 
-    def _warm_up(self, encoder: EncoderConfig) -> None:
-        default = self._cards[0].id
-        silence = self._silence(default, n_frames=2)
-        for _ in stretch_packets(self._engine, self._portrait(default), silence, encoder):
+    def _warm_up(self, portrait: Any, encoder: EncoderConfig) -> None:
+        silence = self._silence(self._cards[0].id, n_frames=2)
+        for _ in stretch_packets(self._engine, portrait, silence, encoder):
             pass
 
-    def _draw_rest(self, avatar_id: str) -> Frame:
-        portrait = self._portrait(avatar_id)
+    async def _prepared(self, source: PortraitSource) -> Any:
+        return await self._thread.run(self._engine.prepare, source)
+
+    def _draw_rest(self, portrait: Any, avatar_id: str) -> Frame:
         motion, _ = self._engine.move(portrait, self._silence(avatar_id, n_frames=1))
         return self._engine.draw([DrawRequest(portrait, motion[0], 0.0)])[0]
-
-    def _portrait(self, avatar_id: str) -> Any:
-        if avatar_id not in self._portraits:
-            raise EngineInputError(f"no portrait {avatar_id!r}", stage="avatar")
-        return self._portraits[avatar_id]
 
     def _silence(self, avatar_id: str, n_frames: int) -> Stretch:
         sound = AudioChunk(np.zeros(0, np.float32), 16_000)

@@ -1,33 +1,12 @@
 """The talking face: what an avatar model's author writes, in three verbs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from deployments.types import AvatarCapabilities, Frame, Motion, Stretch
+from deployments.types import AvatarCapabilities, Frame, Motion, PortraitSource, Stretch
 
 PortraitT = TypeVar("PortraitT")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PortraitSource:
-    """A picture to be animated.
-
-    ``image``: (height, width, 3) uint8 BGR. ``landmarks``: (n, 2) float32 pixels in the order of
-    MediaPipe's face mesh (468 points, then 5 per iris where known), or ``None`` where the
-    engine has to find them. ``layout``: further facts that an illustrated portrait knows about
-    itself (the colour of a lid, say), plain JSON.
-    """
-
-    id: str
-    name: str
-    image: Frame
-    landmarks: NDArray[np.float32] | None
-    layout: Mapping[str, Any]
-    builtin: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,12 +10,19 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from deployments.avatar.engine import DrawRequest, PortraitSource
+from deployments.avatar.engine import DrawRequest
 from deployments.config import Settings
 from deployments.cost_model import StageCost
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from deployments.logical_gpu import loaded
-from deployments.types import AvatarCapabilities, ControlRange, Frame, Motion, Stretch
+from deployments.types import (
+    AvatarCapabilities,
+    ControlRange,
+    Frame,
+    Motion,
+    PortraitSource,
+    Stretch,
+)
 
 _STATE = struct.Struct("<4sI")
 _MAGIC = b"FAK1"

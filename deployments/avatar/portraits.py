@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deployments.avatar.engine import PortraitSource
 from deployments.errors import EngineLoadError
+from deployments.types import PortraitSource
 
 _FOLDER = Path(__file__).parent / "portraits"
 _IDS = ("mira",)  # the first is the default face

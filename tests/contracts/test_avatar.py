@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deployments.avatar.engine import AvatarEngine, DrawRequest, PortraitSource
+from deployments.avatar.engine import AvatarEngine, DrawRequest
 from deployments.avatar.portraits import builtin_portraits
 from deployments.errors import EngineInputError
 from deployments.registry import ENGINES, load_engine
-from deployments.types import AudioChunk, Phoneme, Stretch
+from deployments.types import AudioChunk, Phoneme, PortraitSource, Stretch
 
 RATE = 16_000
 HELLO = (

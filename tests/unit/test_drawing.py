@@ -20,7 +20,7 @@ from deployments.avatar.engine import DrawRequest
 from deployments.avatar.fake import FakeAvatar, FakePortrait
 from deployments.avatar.render import stretch_packets
 from deployments.config import AvatarConfig, EncoderConfig
-from deployments.errors import EngineInputError, EngineRuntimeError
+from deployments.errors import EngineInputError, EngineRuntimeError, UnknownPortraitError
 from deployments.streams import EngineThread
 from deployments.types import AudioChunk, Frame, Stretch, VideoPackets
 
@@ -427,5 +427,5 @@ async def test_a_face_at_rest_is_drawn_while_others_speak() -> None:
 
 async def test_a_face_that_is_not_there_is_refused() -> None:
     avatar = Avatar(AvatarConfig(engine="fake"))
-    with pytest.raises(EngineInputError, match="no portrait 'nobody'"):
+    with pytest.raises(UnknownPortraitError, match="no portrait 'nobody'"):
         await all_of(avatar.render(replace(stretch(5), avatar_id="nobody")))

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deployments.avatar.engine import DrawRequest, PortraitSource
+from deployments.avatar.engine import DrawRequest
 from deployments.avatar.portraits import builtin_portraits
 from deployments.avatar.warp2d import Warp2dAvatar, mesh
 from deployments.avatar.warp2d.columns import N_COLUMNS, Column
 from deployments.avatar.warp2d.draw import WarpPortrait
 from deployments.errors import EngineInputError, UnusableInputError
+from deployments.types import PortraitSource
 
 
 @cache

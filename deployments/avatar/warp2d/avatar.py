@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import cv2
 from pydantic import Field
 
-from deployments.avatar.engine import DrawRequest, PortraitSource
+from deployments.avatar.engine import DrawRequest
 from deployments.avatar.warp2d import draw, mesh, motion
 from deployments.avatar.warp2d.columns import N_COLUMNS
 from deployments.avatar.warp2d.draw import WarpPortrait
 from deployments.config import Settings
 from deployments.errors import EngineInputError, UnusableInputError
-from deployments.types import AvatarCapabilities, Frame, Motion, Stretch
+from deployments.types import AvatarCapabilities, Frame, Motion, PortraitSource, Stretch
 
 _WIDTH_PX, _HEIGHT_PX = 384, 576
 _LEAST_FACE_PX = 48  # between the eyes' outer corners; a smaller face has no lips to move

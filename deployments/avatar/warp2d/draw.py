@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.engine import PortraitSource
 from deployments.avatar.warp2d import mesh, mouth
 from deployments.avatar.warp2d.columns import N_COLUMNS, Column
 from deployments.avatar.warp2d.eyes import Eye, find_eyes
@@ -19,7 +18,7 @@ from deployments.avatar.warp2d.fields import (
     head_fields,
 )
 from deployments.avatar.warp2d.pixels import remap, resized, shrunk
-from deployments.types import Frame
+from deployments.types import Frame, PortraitSource
 
 _SCALE = 1.5  # the picture is kept larger than the frame, or each warp would soften it
 _SEAM_POINTS = 41  # the lips' edges are drawn through so many points
