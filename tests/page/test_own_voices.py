@@ -213,6 +213,8 @@ async def test_a_server_that_cannot_copy_voices_says_so_and_offers_nothing(
     page = await (await open_page()).visit()
     health = await page.page.context.request.get(f"{page.url}/health")
     uploads = (await health.json())["deployments"]["tts"]["uploads"]
+    refused = await page.page.context.request.post(f"{page.url}/api/v1/voices")
+    assert (refused.status, (await refused.json())["detail"]) == (501, uploads["detail"])
     voices = await voices_of(page).open()
     await expect(voices.part("why-not")).to_have_text(uploads["detail"])
     await expect(voices.part("form")).to_be_hidden()

@@ -15,7 +15,10 @@ export class Conversation {
   #clock = 0;
   #turn = null;
 
-  /** `parts`: api, view, face, log, meter, timeline, video, choices(), restingState(), onDone(done), onMissing(). */
+  /**
+   * `parts`: api, view, face, log, meter, timeline, video, choices(), restingState(), onDone(done),
+   * onMissing() when something chosen is no longer there.
+   */
   constructor(parts) {
     this.#parts = parts;
   }

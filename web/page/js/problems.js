@@ -154,6 +154,7 @@ export function explain(problem) {
   const [title, ours, canRetry = false] = WORDS[problem.code] ?? UNKNOWN;
   const useTheirs = SERVER_KNOWS.has(problem.code) || !(problem.code in WORDS);
   const retryAfterS = Math.ceil(problem.retryAfterS ?? 0);
-  const advice = (useTheirs && asSentence(problem.detail)) || whenThereIsRoom(problem.code, retryAfterS) || ours;
+  const theirs = useTheirs ? asSentence(problem.detail) : "";
+  const advice = theirs || whenThereIsRoom(problem.code, retryAfterS) || ours;
   return { title, advice, canRetry, retryAfterS };
 }

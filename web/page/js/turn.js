@@ -42,13 +42,18 @@ function hand(name, event, on) {
 
 /** A session that has expired is forgotten, and the question starts a new one. */
 async function open(api, question, signal) {
+  const { session } = tab;
+  const send = () => api.stream("conversation/stream", formOf(question), signal);
   try {
-    return await api.stream("conversation/stream", formOf(question), signal);
-  } catch (error) {
-    if (error.code !== "not_found" || !tab.session) throw error;
-    tab.session = "";
-    return api.stream("conversation/stream", formOf(question), signal);
+    return await send();
+  } catch (problem) {
+    if (problem.code !== "not_found" || !session) throw problem;
   }
+  tab.session = "";
+  return send().catch((problem) => {
+    if (problem.code === "not_found") tab.session = session; // it was a voice or a face, then
+    throw problem;
+  });
 }
 
 function formOf({ audio, text, language, avatar, voice }) {
