@@ -28,7 +28,6 @@ class Served:
     profile: str
     engines: Mapping[str, str]
     languages: Mapping[str, tuple[str, ...]]
-    clones_voices: bool
     avatar_id: str
 
     def is_fake(self, stage: str) -> bool:
@@ -94,7 +93,6 @@ class Evaluated:
             profile=health["profile"],
             engines={name: stage["engine"] for name, stage in stages.items()},
             languages={n: tuple(stage.get("languages", ())) for n, stage in stages.items()},
-            clones_voices=bool(stages["tts"].get("uploads", {}).get("supported")),
             avatar_id=faces[0]["id"],
         )
 

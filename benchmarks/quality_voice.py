@@ -104,7 +104,7 @@ def without_pauses(audio: AudioChunk) -> Samples:
     frames = audio.samples[: len(audio.samples) // n * n].reshape(-1, n)
     power = np.mean(frames.astype(np.float64) ** 2, axis=1)
     loud = power > power.max(initial=0.0) * 10 ** (-_QUIETER_DB / 10)
-    return frames[loud].reshape(-1)
+    return np.asarray(frames[loud].reshape(-1), np.float32)
 
 
 def _levelled(samples: Samples) -> Samples:
