@@ -26,6 +26,13 @@ _LANGUAGES = (
 LANGUAGES = _LANGUAGES.split()
 
 
+def leave_torchaudio_out() -> None:
+    """Whisper needs nothing of it, and its wheel does not import beside a torch without CUDA."""
+    import transformers.utils
+
+    transformers.utils.is_torchaudio_available = lambda: False
+
+
 def byte_letters() -> list[str]:
     """The printable stand-ins that byte-level BPE uses for the 256 bytes."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -96,6 +103,7 @@ def build(
     out: Path, seed: int = 7, mels: int = 80, width: int = 32, quantization: str = "int8"
 ) -> None:
     """Write the folder, and say in a line of JSON what it holds."""
+    leave_torchaudio_out()
     import torch
     from ctranslate2.converters import TransformersConverter
     from transformers import WhisperFeatureExtractor, WhisperTokenizerFast
