@@ -62,6 +62,21 @@ def require(language: str, languages: Sequence[str], stage: str) -> None:
     )
 
 
+def require_of_voice(language: str, languages: Sequence[str], voice_id: str) -> None:
+    """Check that a voice speaks a language.
+
+    Raises:
+        UnusableInputError: ``unsupported_language``.
+    """
+    if language not in languages:
+        raise UnusableInputError(
+            f"the voice {voice_id!r} speaks {', '.join(languages)}, not {language}; "
+            "GET /api/v1/voices lists the others",
+            code="unsupported_language",
+            stage="tts",
+        )
+
+
 def detect(text: str, languages: Sequence[str]) -> str:
     """The one of ``languages`` that ``text`` is in; the first where nothing speaks for another
     (Chinese aside, if there are only Latin letters).

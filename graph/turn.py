@@ -26,7 +26,7 @@ from graph.events import (
     TurnEvent,
 )
 from graph.face import Face, TurnSettings
-from graph.language import detect
+from graph.language import detect, require, require_of_voice
 from graph.mux import FragmentedMp4
 from graph.record import TurnReport
 from graph.sentences import sentences
@@ -81,7 +81,7 @@ def converse(
     Closing the stream stops every stage.
 
     Raises:
-        UnusableInputError: ``no_speech``.
+        UnusableInputError: ``no_speech``, or ``unsupported_language`` that was heard.
         StageError: a stage failed after its repetitions.
     """
 
@@ -177,6 +177,8 @@ class _Turn:
         transcript = await self._transcript()
         self.user_text, self.language = transcript.text, transcript.language
         await self.emit(TranscriptUpdated(transcript))
+        if self.request.language is None:
+            await self._check_language()
         return transcript
 
     async def answer(self, transcript: Transcript) -> None:
@@ -209,6 +211,18 @@ class _Turn:
             text = "No words were understood. Speak closer to the microphone, or type."
             raise UnusableInputError(text, code="no_speech", stage="asr")
         return heard
+
+    async def _check_language(self) -> None:
+        """What the ASR engine found out is a language that the rest can do, and the voice."""
+        llm, tts = await self.stages.llm.describe(), await self.stages.tts.describe()
+        require(self.language, llm.languages, "llm")
+        require(self.language, tts.languages, "tts")
+        voice = self.request.voice
+        if isinstance(voice, CustomVoice):
+            require_of_voice(self.language, voice.languages, voice.id)
+        elif voice is not None:
+            known = {one.id: one.languages for one in tts.voices}
+            require_of_voice(self.language, known.get(voice, ()), voice)
 
     async def _language_of(self, text: str) -> str:
         return detect(text, (await self.stages.tts.describe()).languages)

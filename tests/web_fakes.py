@@ -73,7 +73,7 @@ class Switches:
     running: int = 0  # streams that have been opened and not closed
     histories: list[tuple[Message, ...]] = field(default_factory=list)
     spoken_by: str = ""  # of a chain of language models
-    voice_format: str = "tone-1"  # empty: voices cannot be cloned
+    voice_format: str = ""  # empty: voices cannot be cloned
     cloned: list[AudioChunk] = field(default_factory=list)  # the samples
     voices: list[str | CustomVoice | None] = field(default_factory=list)  # of each sentence
     asked: list[tuple[str, Ids]] = field(default_factory=list)  # stages, and for whom
@@ -233,9 +233,27 @@ def encode_grey(first_frame: int, n_frames: int) -> tuple[tuple[bytes, ...], byt
     return tuple(units), bytes(codec.extradata)
 
 
-def tone(seconds: float, rate_hz: int, loudness: float = 0.3) -> Samples:
+def tone(seconds: float, rate_hz: int, loudness: float = 0.3, pitch_hz: float = 220) -> Samples:
     n = np.arange(round(seconds * rate_hz))
-    return (loudness * np.sin(n * 2 * np.pi * 220 / rate_hz)).astype(np.float32)
+    return (loudness * np.sin(n * 2 * np.pi * pitch_hz / rate_hz)).astype(np.float32)
+
+
+def murmur(
+    seconds: float = 8.0,
+    rate_hz: int = 48_000,
+    *,
+    loudness: float = 0.3,
+    pitch_hz: float = 220,
+    noise: float = 0.0,
+) -> Samples:
+    """What ``LoudVad`` takes for somebody who speaks: half a second of a tone, a pause, and so on.
+
+    ``noise``: the loudness (root mean square) of what is heard all the time.
+    """
+    sound = tone(seconds, rate_hz, loudness, pitch_hz)
+    sound[np.arange(len(sound)) % round(0.65 * rate_hz) >= round(0.5 * rate_hz)] = 0
+    hiss = np.random.default_rng(1).normal(0, noise, len(sound)) if noise else 0
+    return (sound + hiss).astype(np.float32)
 
 
 CLIPS = {
@@ -257,11 +275,19 @@ def clip(
     loudness: float = 0.3,
 ) -> bytes:
     """A tone in a file made by FFmpeg."""
+    sound = tone(seconds, rate_hz, loudness)
+    return in_file(sound, container, rate_hz=rate_hz, channels=channels)
+
+
+def in_file(
+    sound: Samples, container: str = "wav", *, rate_hz: int = 48_000, channels: str = "mono"
+) -> bytes:
+    """The sound in a file made by FFmpeg."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream: Any = file.add_stream(CLIPS[container], rate=rate_hz)
         stream.layout = channels
-        frame = av.AudioFrame.from_ndarray(tone(seconds, rate_hz, loudness)[None], "flt", "mono")
+        frame = av.AudioFrame.from_ndarray(sound[None], "flt", "mono")
         frame.rate = rate_hz
         resampler = av.AudioResampler(
             stream.format.name, channels, rate_hz, frame_size=stream.frame_size or 1024

@@ -76,12 +76,14 @@ class Library:
         *,
         facts: Mapping[str, Any],
         files: Mapping[str, bytes],
+        item_id: str | None = None,
     ) -> Item:
-        """Keep one more item under a new id.
+        """Keep one more item.
 
         Args:
             facts: what JSON can hold.
             files: by name.
+            item_id: of ``new_id``, where others were told it before; else a new one.
 
         Raises:
             RefusedError: ``disk_full``.
@@ -89,7 +91,7 @@ class Library:
         """
         folder = self._folders[kind]
         self._check_room(folder)
-        item = Item(new_id(), name, self._clock(), consent, facts)
+        item = Item(item_id or new_id(), name, self._clock(), consent, facts)
         unfinished = folder / f"{_UNFINISHED}{item.id}"
         unfinished.mkdir(mode=0o700)
         try:
@@ -133,9 +135,11 @@ class Library:
             RefusedError: ``disk_full``.
             OSError: among others when the disk gets full meanwhile; the file is as it was then.
         """
+        if not is_id(item_id):
+            return False
+        self._check_room(self._folders[kind])
         folder = self._folders[kind] / item_id
         unfinished = folder / f"{_UNFINISHED}{secrets.token_hex(8)}"
-        self._check_room(self._folders[kind])
         try:
             _write(unfinished, data)
             unfinished.replace(folder / file_name)

@@ -8,6 +8,7 @@ from deployments.caller import logger_of
 from deployments.errors import EngineInputError, ProtocolError, UnusableInputError
 from deployments.types import AudioChunk, CustomVoice, TtsCapabilities, Voice
 from deployments.vad.engine import VadEngine
+from graph.language import require_of_voice
 from graph.stages import TtsStage
 from web.catalogue import Catalogue
 from web.library import Consent, Item, Library
@@ -53,13 +54,13 @@ class Voices:
         facts = await self._catalogue.tts()
         own = next((voice for voice in facts.voices if voice.id == voice_id), None)
         if own is not None:
-            _check_language(own, language)
+            _check(own, language)
             return own.id
         item = await asyncio.to_thread(self._library.find, "voice", voice_id)
         if item is None:
             raise not_found("voice")
         await self.require_cloning()
-        _check_language(_voice(item, facts), language)
+        _check(_voice(item, facts), language)
         return CustomVoice(item.id, facts.languages, await self._state(item.id, facts.voice_format))
 
     async def require_cloning(self) -> None:
@@ -162,14 +163,9 @@ def _voice(item: Item, facts: TtsCapabilities) -> Voice:
     return Voice(item.id, item.name, facts.languages, builtin=False, cloned=True)
 
 
-def _check_language(voice: Voice, language: str | None) -> None:
-    if language is None or language in voice.languages:
-        return
-    raise UnusableInputError(
-        f"the voice {voice.id!r} speaks {', '.join(voice.languages)}, not {language}; "
-        "GET /api/v1/voices lists the others",
-        code="unsupported_language",
-    )
+def _check(voice: Voice, language: str | None) -> None:
+    if language is not None:
+        require_of_voice(language, voice.languages, voice.id)
 
 
 def _state_file(voice_format: str) -> str:

@@ -14,8 +14,15 @@ import pytest
 
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from deployments.registry import load_engine
-from deployments.tts.engine import TtsEngine
-from deployments.types import Phoneme, ReplySentence, Samples, SpeechChunk
+from deployments.tts.engine import CloningTtsEngine, TtsEngine
+from deployments.types import (
+    AudioChunk,
+    CustomVoice,
+    Phoneme,
+    ReplySentence,
+    Samples,
+    SpeechChunk,
+)
 
 needs_espeak = pytest.mark.skipif(
     not find_spec("espeakng_loader"), reason="the extra 'espeak' is not installed"
@@ -43,7 +50,7 @@ def sentence(text: str, index: int = 0, turn_no: int = 0) -> ReplySentence:
 
 
 def spoken(
-    engine: TtsEngine, text: str, language: str = "en", voice: str | None = None
+    engine: TtsEngine, text: str, language: str = "en", voice: str | CustomVoice | None = None
 ) -> list[SpeechChunk]:
     return list(engine.speak(sentence(text), language, voice))
 
@@ -197,6 +204,110 @@ def test_unknown_languages_and_voices_are_refused(engine: TtsEngine) -> None:
         spoken(engine, "nuqneH", "tlh")
     with pytest.raises(EngineInputError):
         spoken(engine, "Hello.", "en", "nobody")
+
+
+def test_an_engine_that_clones_says_in_which_format(engine: TtsEngine) -> None:
+    assert engine.capabilities.clones_voices == bool(engine.capabilities.voice_format)
+
+
+# Engines that clone voices, loaded with the options with which they do.
+CLONING = [pytest.param(("fake", {"voice_format": "hum-1"}), id="fake")]
+
+
+@pytest.fixture(scope="module", params=CLONING)
+def cloning(request: pytest.FixtureRequest) -> CloningTtsEngine:
+    name, options = request.param
+    loaded: CloningTtsEngine = load_engine("tts", name, options)
+    assert loaded.capabilities.clones_voices
+    return loaded
+
+
+def sung(pitch_hz: float, seconds: float = 6.0, rate_hz: int = 48_000) -> AudioChunk:
+    """A sample of a voice at a given pitch: harmonics, in syllables."""
+    at_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    sound = sum(np.sin(2 * np.pi * pitch_hz * n * at_s) / n**2 for n in range(1, 8))
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * 3 * at_s)
+    return AudioChunk((0.2 * syllables * sound).astype(np.float32), rate_hz)
+
+
+def voice_of(engine: CloningTtsEngine, sample: AudioChunk, name: str = "somebody") -> CustomVoice:
+    return CustomVoice(name, engine.capabilities.languages, engine.clone(sample))
+
+
+def test_the_same_sample_gives_the_same_voice_and_another_one_another(
+    cloning: CloningTtsEngine,
+) -> None:
+    low = cloning.clone(sung(110.0))
+    assert isinstance(low, bytes)
+    assert 0 < len(low) < 1_000_000  # it travels with each sentence
+    assert cloning.clone(sung(110.0)) == low
+    assert cloning.clone(sung(190.0)) != low
+
+
+def test_a_sample_may_have_any_rate_and_length(cloning: CloningTtsEngine) -> None:
+    for sample in (sung(110.0, 30.0, 16_000), sung(110.0, 6.0, 22_050)):
+        assert spoken(cloning, TEXTS["en"], voice=voice_of(cloning, sample))[-1].is_last
+
+
+def test_a_cloned_voice_speaks_every_language_and_sounds_like_no_other(
+    cloning: CloningTtsEngine,
+) -> None:
+    low, high = voice_of(cloning, sung(110.0)), voice_of(cloning, sung(190.0))
+    for language in cloning.capabilities.languages:
+        prints = {
+            fingerprint(spoken(cloning, TEXTS[language], language, voice))
+            for voice in (low, high, None)
+        }
+        assert len(prints) == 3
+
+
+def test_whoever_reads_the_format_speaks_the_voice(cloning: CloningTtsEngine) -> None:
+    low, high = voice_of(cloning, sung(110.0)), voice_of(cloning, sung(190.0))
+    expected = fingerprint(spoken(cloning, TEXTS["es"], "es", low))
+    spoken(cloning, TEXTS["en"], "en", high)
+    renamed = CustomVoice("by another name", low.languages, low.state)
+    assert fingerprint(spoken(cloning, TEXTS["es"], "es", renamed)) == expected
+
+
+def test_cloning_between_two_blocks_changes_nothing(cloning: CloningTtsEngine) -> None:
+    low = voice_of(cloning, sung(110.0))
+    expected = fingerprint(spoken(cloning, TEXTS["en"], "en", low))
+    blocks = cloning.speak(sentence(TEXTS["en"]), "en", low)
+    first = next(blocks)
+    cloning.clone(sung(190.0))
+    assert fingerprint([first, *blocks]) == expected
+
+
+def test_a_sample_without_a_sound_is_refused(cloning: CloningTtsEngine) -> None:
+    with pytest.raises(EngineInputError):
+        cloning.clone(AudioChunk(np.zeros(6 * 48_000, np.float32), 48_000))
+
+
+@pytest.mark.parametrize("state", [b"", b"\x80\x04garbage", bytes(10_000)])
+def test_a_state_of_another_format_is_refused(cloning: CloningTtsEngine, state: bytes) -> None:
+    with pytest.raises(EngineInputError):
+        spoken(cloning, "Hello.", "en", CustomVoice("broken", ("en",), state))
+
+
+def test_a_cloned_voice_is_refused_a_language_that_it_does_not_speak(
+    cloning: CloningTtsEngine,
+) -> None:
+    english = CustomVoice("english", ("en",), cloning.clone(sung(110.0)))
+    with pytest.raises(EngineInputError):
+        spoken(cloning, TEXTS["es"], "es", english)
+
+
+def test_the_fake_hums_at_the_pitch_of_the_sample() -> None:
+    fake: CloningTtsEngine = load_engine("tts", "fake", {"voice_format": "hum-1"})
+    hum = samples(spoken(fake, "a" * 40, voice=voice_of(fake, sung(137.0))))
+    pitches_hz = np.fft.rfftfreq(len(hum), 1 / fake.capabilities.sample_rate_hz)
+    assert pitches_hz[np.argmax(np.abs(np.fft.rfft(hum)))] == pytest.approx(137.0, abs=1.0)
+
+
+@needs_espeak
+def test_espeak_refuses_a_cloned_voice() -> None:
+    with pytest.raises(EngineInputError, match="cloned"):
+        spoken(load("tts", "espeak"), "Hello.", "en", CustomVoice("en-f", ("en",), b"state"))
 
 
 @needs_espeak

@@ -10,7 +10,7 @@ import pytest
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from deployments.registry import load_engine
 from deployments.types import AudioChunk, ReplySentence, Samples
-from deployments.vad.engine import VadEngine, speech_seconds
+from deployments.vad.engine import VadEngine, speech_chunks, speech_seconds
 
 RATE_HZ = 16_000
 THRESHOLD = 0.5
@@ -185,6 +185,31 @@ def test_a_run_goes_on_a_little_below_the_threshold_but_does_not_begin_there() -
 
 def test_listening_stops_once_enough_was_heard() -> None:
     assert counted([0.9] * 100, enough_s=0.25) == (8, 8)
+
+
+def test_which_chunks_are_speech_is_told_by_the_same_rules() -> None:
+    probabilities = [0.4, 0.6, 0.4, 0.4, 0.4, 0.4, 0.3, 0.9, 0.9, 0.9, 0.9, 0.3] + [0.9] * 5
+    script = Script(probabilities)
+    sound = AudioChunk(np.ones(512 * len(probabilities), np.float32), RATE_HZ)
+    expected = [False] + [True] * 5 + [False] * 6 + [True] * 5  # a run of four is a click
+    assert speech_chunks(script, sound, THRESHOLD).tolist() == expected
+
+
+def test_an_empty_recording_has_no_chunks(engine: VadEngine) -> None:
+    empty = AudioChunk(np.zeros(0, np.float32), RATE_HZ)
+    assert speech_chunks(engine, empty, THRESHOLD).tolist() == []
+
+
+@needs_silero
+@needs_espeak
+def test_the_chunks_that_are_speech_lie_where_somebody_speaks(silero: VadEngine) -> None:
+    speech = spoken("What time does the library open?", "en")
+    rate_hz = speech.sample_rate_hz
+    silence = np.zeros(3 * rate_hz, np.float32)
+    sound = AudioChunk(np.concatenate([silence, speech.samples, silence]), rate_hz)
+    found_s = np.flatnonzero(speech_chunks(silero, sound, THRESHOLD)) * 0.032
+    assert found_s[0] == pytest.approx(3.0, abs=0.5)
+    assert found_s[-1] == pytest.approx(3.0 + speech.duration_s - 0.4, abs=0.3)
 
 
 def test_the_last_chunk_is_filled_up_with_silence() -> None:

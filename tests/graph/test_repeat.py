@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deployments.config import StageConfig
+from deployments.errors import StageError
 from deployments.types import AudioChunk, ReplySentence, Stretch
 from graph.repeat import with_repeats
 from tests.fakes import RATE_HZ, FakeAvatarStage, FakeStages, FakeTtsStage, Fault, spoken
@@ -114,3 +115,34 @@ def test_leaving_a_silent_stretch_tells_of_it_and_leaving_one_that_was_read_does
     assert run(told_of(0.25, Fault("hung"))) == 1
     assert run(told_of(0.05, Fault("hung"))) == 0
     assert run(told_of(0.25, None)) == 0
+
+
+def cloned(fault: Fault) -> tuple[bytes | str, int, float]:
+    """What becomes of a cloning whose first call meets a fault: the state or the error's name, how
+    many calls were made, and when it ended."""
+
+    async def drive() -> tuple[bytes | str, int, float]:
+        fakes = FakeStages(tts=FakeTtsStage(fault=fault, latency_s=0.5))
+        tts = with_repeats(fakes.stages, HEDGED, HEDGED, HEDGED, HEDGED).tts
+        sample = AudioChunk(np.zeros(RATE_HZ, np.float32), RATE_HZ)
+        try:
+            result: bytes | str = await tts.clone(sample)
+        except StageError as error:
+            result = type(error).__name__
+        asked = [given for _, given in fakes.tts.record.calls]
+        assert all(given is sample for given in asked)
+        return result, len(asked), now()
+
+    return run(drive())
+
+
+def test_cloning_a_voice_is_repeated_after_a_loss() -> None:
+    assert cloned(Fault("lost")) == (b"a voice", 2, 1.0)
+
+
+def test_cloning_that_hangs_is_repeated_when_its_time_is_over() -> None:
+    assert cloned(Fault("hung")) == (b"a voice", 2, HEDGED.first_output_timeout_s + 0.5)
+
+
+def test_cloning_that_no_repetition_can_cure_is_not_repeated() -> None:
+    assert cloned(Fault("broken")) == ("EngineRuntimeError", 1, 0.5)

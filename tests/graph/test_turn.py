@@ -12,7 +12,7 @@ import pytest
 
 from deployments.config import StageConfig
 from deployments.errors import EngineRuntimeError, StageTimeoutError, UnusableInputError
-from deployments.types import AudioChunk, Message, ReplyDelta, Stretch
+from deployments.types import AudioChunk, CustomVoice, Message, ReplyDelta, Stretch
 from graph.events import ReplyFinished, TranscriptUpdated, TurnEvent, VideoFragment
 from graph.face import TurnSettings
 from graph.repeat import with_repeats
@@ -158,6 +158,27 @@ def test_speech_goes_through_recognition_and_history_reaches_the_model() -> None
     ((_, asked),) = fakes.llm.record.calls
     assert asked == ((*history, Message("user", "What time is it?")), "en")
     assert outcome.finished.timings.asr_ms == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("voice", "code"),
+    [
+        (None, None),
+        ("v1", None),
+        (CustomVoice("somebody", ("es", "en"), b"state"), None),
+        (CustomVoice("somebody", ("es",), b"state"), "unsupported_language"),
+    ],
+)
+def test_a_voice_must_speak_the_language_that_was_heard(
+    voice: str | CustomVoice | None, code: str | None
+) -> None:
+    fakes = FakeStages()
+    outcome = turn(fakes, ask(None, audio=said(2.0), language=None, voice=voice))
+
+    assert isinstance(outcome.events[0], TranscriptUpdated)
+    assert getattr(outcome.error, "code", None) == code
+    spoken_by = {call[1][2] for call in fakes.tts.record.calls}  # type: ignore[index]
+    assert spoken_by == (set() if code else {voice})
 
 
 def test_no_recognised_words_are_no_speech() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.media import read_mp4
 from tests.unit.test_web_turns import ask, problem
-from tests.web_fakes import make_world
+from tests.web_fakes import in_file, make_world, murmur
 
 
 @pytest.fixture
@@ -58,4 +58,17 @@ async def test_a_turn_that_cannot_be_entered_is_still_answered(small_disk: Path)
 
     assert len(read_mp4(answer.content).frame_times_s) == 28
     assert world.media() == []
+    world.store.close()
+
+
+async def test_a_voice_for_which_there_is_no_room_is_not_kept(small_disk: Path) -> None:
+    world = make_world(small_disk)
+    world.switches.voice_format = "tone-1"
+    async with world.client() as client:
+        sample = ("a", in_file(murmur(), "ogg"))  # kept as 768 kB
+        form = {"name": "Ana", "consent": "true"}
+        answer = await client.post("/api/v1/voices", files={"audio": sample}, data=form)
+
+    assert problem(answer) == (507, "disk_full")
+    assert list((small_disk / "voices").iterdir()) == []
     world.store.close()
