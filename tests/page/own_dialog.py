@@ -68,7 +68,9 @@ class OwnDialog:
         ]
 
     async def clear(self) -> None:
-        """Deletes what was added, so that the next test finds what it expects."""
+        """Closes it and deletes what was added, so that the next test finds what it expects."""
+        if await self.dialog.is_visible():
+            await self.part("close").click()
         for item in await self.on_the_server():
             url = f"{self.page.url}/api/v1/{self.path}/{item['id']}"
             assert (await self.page.page.context.request.delete(url)).status == 204

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Request, Route, expect
 
-from tests.page.avatar_page import SHORT
-from tests.page.conftest import OpenPage, write_wav
+from tests.page.avatar_page import SHORT, AvatarPage
+from tests.page.conftest import DESKTOP, OpenPage, write_wav
 from tests.page.own_dialog import OwnDialog, voices_of
 from tests.serving import Server
 
@@ -22,12 +22,20 @@ RECORDING_TIMEOUT_MS = 15_000
 RATE_HZ = 16_000
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page(studio: Browser, studio_server: Server) -> AsyncIterator[AvatarPage]:
+    """One page for all: what was added is deleted after each test."""
+    visitor = await studio.new_context(viewport=DESKTOP)
+    await visitor.add_init_script(KEEP_TRACKS)
+    page = await AvatarPage(await visitor.new_page(), studio_server.url).visit()
+    yield page
+    await page.close()
+    assert page.faults == []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def voices(
-    open_page: OpenPage, studio: Browser, studio_server: Server
-) -> AsyncIterator[OwnDialog]:
-    page = await open_page(within=studio, url=studio_server.url, script=KEEP_TRACKS)
-    dialog = voices_of(await page.visit())
+async def voices(page: AvatarPage) -> AsyncIterator[OwnDialog]:
+    dialog = voices_of(page)
     yield await dialog.open()
     await dialog.clear()
 
@@ -43,7 +51,7 @@ async def test_a_voice_read_aloud_is_added_chosen_and_spoken(voices: OwnDialog) 
     )
     await voices.part("record").click()
     await expect(voices.part("what")).to_have_text(re.compile(r"^Recorded, [67] s$"))
-    assert await page.page.evaluate(TRACKS) == ["ended"]
+    assert await page.page.evaluate(ARE_CLOSED)
 
     await voices.part("listen").click()
     await expect(voices.part("listen-label")).to_have_text("Stop")
@@ -56,7 +64,7 @@ async def test_a_voice_read_aloud_is_added_chosen_and_spoken(voices: OwnDialog) 
     (added,) = await voices.on_the_server()
     assert (added["name"], added["cloned"]) == ("Ada's voice", True)
     assert await page.at("voice").input_value() == added["id"]
-    await expect(page.at("status")).to_have_text("The voice Ada's voice was added and is chosen")
+    await expect(page.at("status")).to_have_text("Ada's voice was added and is chosen")
     await expect(voices.opener).to_be_focused()
 
     async with page.page.expect_request("**/conversation/stream") as asked:
@@ -119,9 +127,10 @@ async def test_the_sentence_agreed_to_is_the_servers(voices: OwnDialog) -> None:
 async def test_the_upload_shows_how_far_it_is_and_can_be_stopped(
     voices: OwnDialog, sample_wav: Path
 ) -> None:
-    page, came = voices.page.page, asyncio.Event()
+    page, came, held = voices.page.page, asyncio.Event(), list[Route]()
 
     async def hold(route: Route) -> None:
+        held.append(route)
         came.set()
 
     await page.route(VOICES, hold)
@@ -130,11 +139,12 @@ async def test_the_upload_shows_how_far_it_is_and_can_be_stopped(
     await voices.send()
     await asyncio.wait_for(came.wait(), 10)
     await expect(voices.part("sending")).to_be_visible()
-    await expect(voices.part("stage")).to_have_text(re.compile("Sending|The server listens to it"))
-    await voices.send()  # a second press sends nothing more
+    await expect(voices.part("said")).to_have_text(re.compile("Sending|The server listens to it"))
+    await voices.part("name").press("Enter")  # sends nothing more
     async with page.expect_event("requestfailed"):
         await voices.part("stop").click()
     await expect(voices.part("sending")).to_be_hidden()
+    assert len(held) == 1
     await page.unroute(VOICES)
     await voices.send()
     await voices.is_done()
@@ -190,6 +200,8 @@ async def test_the_text_to_read_follows_the_language(voices: OwnDialog) -> None:
     await voices.page.at("language").select_option("zh")
     await voices.open()
     await expect(voices.part("reading")).to_contain_text(begins["zh"])
+    await voices.part("close").click()
+    await voices.page.at("language").select_option("")
 
 
 async def test_the_keyboard_stays_in_the_dialog_and_escape_leaves_it(voices: OwnDialog) -> None:
@@ -203,7 +215,7 @@ async def test_the_keyboard_stays_in_the_dialog_and_escape_leaves_it(voices: Own
     await page.keyboard.press("Escape")
     await expect(voices.dialog).to_be_hidden()
     await expect(voices.opener).to_be_focused()
-    assert await page.evaluate(TRACKS) == ["ended"]
+    assert await page.evaluate(ARE_CLOSED)
     assert await page.evaluate("document.body.dataset.state") == "idle"
 
 
@@ -230,4 +242,4 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
     return stream;
 };
 """
-TRACKS = "tracks.map((track) => track.readyState)"
+ARE_CLOSED = "tracks.length > 0 && tracks.every((track) => track.readyState === 'ended')"

@@ -127,7 +127,7 @@ async function choose(noun, item) {
   await fillPickers();
   if (noun === "voice") pickers.chooseVoice(item);
   else pickers.chooseAvatar(item);
-  view.say(`The ${noun} ${item.name} was added and is chosen`);
+  view.say(`${item.name} was added and is chosen`);
 }
 
 /** A face that speaks would be heard in the sample, and others may have added or deleted some. */

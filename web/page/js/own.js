@@ -17,8 +17,9 @@ export class OwnDialog {
   #sending = null;
 
   /**
-   * `kind`: `path` of its routes, `plural`, `working`: what the server does with a sample, pictures(item) for
-   * the list. `on`: opening(), and once the server has done it, added(item) or deleted().
+   * `kind`: `path` of its routes, `plural`, what the server is `working` on after an upload, and
+   * pictures(item) for the list. `on`: opening(), and once the server has done it, added(item) or
+   * deleted().
    */
   constructor(dialog, opener, { api, kind, sample, on }) {
     this.#dialog = dialog;
@@ -140,11 +141,10 @@ export class OwnDialog {
 
   /** The upload's share, then the time in which the server looks at it. */
   #sent(share) {
-    const { progress, stage } = this.#parts;
+    const { progress } = this.#parts;
     if (share < 1) progress.value = share;
     else progress.removeAttribute("value");
-    stage.textContent = share < 1 ? "Sending" : this.#kind.working;
-    this.#say(stage.textContent);
+    this.#say(share < 1 ? "Sending" : this.#kind.working);
   }
 
   /** Ends an upload, wherever it is. */
@@ -152,7 +152,6 @@ export class OwnDialog {
     this.#sending?.abort(new DOMException("left", "AbortError"));
     this.#sending = null;
     this.#parts.sending.hidden = true;
-    this.#parts.stage.textContent = "";
     this.#parts.submit.removeAttribute("aria-disabled");
   }
 
@@ -171,6 +170,7 @@ export class OwnDialog {
     problemAdvice.textContent = advice;
     card.dataset.code = problem.code ?? "";
     card.hidden = false;
+    this.#say("");
     card.scrollIntoView({ block: "nearest" });
     if (!problem.code) reportError(problem); // a fault of the page itself belongs in the console too
   }
