@@ -101,7 +101,7 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 async def _background(context: Context) -> AsyncIterator[None]:
     """What goes on beside the requests; one that fails ends alone, and says so."""
     services = context.services
-    works = (warm_up(context), _sweep(services), *(work() for work in services.background))
+    works = (warm_up(context), _sweep(context), *(work() for work in services.background))
     tasks = [asyncio.create_task(_logged(work)) for work in works]
     try:
         yield
@@ -119,11 +119,13 @@ async def _logged(work: Awaitable[None]) -> None:
         logger.exception("work in the background ended: %s", type(error).__name__)
 
 
-async def _sweep(services: Services) -> None:
+async def _sweep(context: Context) -> None:
+    services = context.services
     while True:
         await asyncio.sleep(services.settings.sweep_every_s)
         try:
             await asyncio.to_thread(services.store.sweep)
             await asyncio.to_thread(services.library.sweep)
+            await context.portraits.forget_deleted()
         except (OSError, sqlite3.Error) as error:  # the turns themselves report a full disk
             logger.warning("what is over was not erased: %s", type(error).__name__)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from deployments.errors import UnusableInputError
+from deployments.faces import why_missing
 from deployments.types import (
     AsrCapabilities,
     AvatarCapabilities,
@@ -13,19 +14,17 @@ from deployments.types import (
     TtsCapabilities,
 )
 from graph.stages import Stages
-from web.problems import not_found
 
 NO_VOICES = (
     "The voices of this server are built in: its engine ({engine}) cannot copy a voice. "
     "A profile whose engine clones voices can."
 )
-NO_PORTRAITS = "This profile cannot take new faces."
 
 T = TypeVar("T")
 
 
 class Catalogue:
-    """Capabilities, faces and voices of the running stages."""
+    """Capabilities and built-in faces of the running stages."""
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
@@ -58,22 +57,11 @@ class Catalogue:
 
     async def why_no_portraits(self) -> str:
         """Why nobody can add a face here, in words for people; empty where they can."""
-        return NO_PORTRAITS
+        return why_missing()
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
+        """The built-in faces, the default one first."""
         return await self._once("portraits", self._stages.avatar.portraits)
-
-    async def card(self, avatar_id: str | None) -> AvatarCard:
-        """The face with this id, or the default one.
-
-        Raises:
-            ProtocolError: ``not_found``.
-        """
-        cards = await self.portraits()
-        for card in cards:
-            if avatar_id is None or card.id == avatar_id:
-                return card
-        raise not_found("avatar")
 
     async def check_controls(self, controls: Mapping[str, float]) -> None:
         """Check each control against what the avatar engine offers.

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from deployments.types import Message
-from web.consent import MAX_NAME_CHARS, VOICE
+from web.consent import MAX_NAME_CHARS, PORTRAIT, VOICE
 
 
 def _blank_is_absent(value: Any) -> Any:
@@ -66,6 +66,16 @@ class VoiceForm(_Form):
     name: str = Field(description=f"1 to {MAX_NAME_CHARS} characters")
     consent: OptionalText = Field(
         default=None, description=f"`true` agrees, and this is kept word for word: {VOICE}"
+    )
+
+
+class AvatarForm(_Form):
+    """A face of somebody's own."""
+
+    image: bytes = Field(description="one face, seen from the front: JPEG, PNG or WebP")
+    name: str = Field(description=f"1 to {MAX_NAME_CHARS} characters")
+    consent: OptionalText = Field(
+        default=None, description=f"`true` agrees, and this is kept word for word: {PORTRAIT}"
     )
 
 

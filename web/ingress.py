@@ -34,7 +34,9 @@ from web.app import create_app
 from web.catalogue import Catalogue
 from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads
 from web.library import Library
+from web.llm_watch import LlmWatch
 from web.metrics import MetricsRelay
+from web.portraits import find_portrait
 from web.services import Services
 from web.settings import IngressSettings
 from web.sqlite_store import SqliteStore
@@ -77,9 +79,12 @@ class Ingress:
             look_ahead_s=config["ingress"]["look_ahead_s"],
             on_report=load.report,
         )
+        settings = IngressSettings.model_validate(config["ingress"])
+        self._library = Library(settings.data_dir, min_free_bytes=settings.min_free_disk_bytes)
         self._stages = with_repeats(
             from_handles(asr, llm, tts, avatar, self._gate.note),
             *(StageConfig.model_validate(_general(config[name])) for name in STAGES),
+            find_portrait=partial(find_portrait, self._library),
             on_repeat=load.repeated,
         )
 
@@ -92,7 +97,6 @@ class Ingress:
             retention_s=settings.retention_s,
             min_free_bytes=settings.min_free_disk_bytes,
         )
-        library = Library(settings.data_dir, min_free_bytes=settings.min_free_disk_bytes)
         turns = TurnMetrics(RAY)
         sender = exporter(os.environ)
         traces = [] if sender is None else [TurnTraces(sender)]
@@ -100,7 +104,7 @@ class Ingress:
             stages=self._stages,
             vad=load_engine("vad", vad.engine, vad.options),
             store=store,
-            library=library,
+            library=self._library,
             settings=settings,
             health=_health_source(self._config, self._stages, lambda: self._gate.capacity),
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
@@ -124,22 +128,26 @@ def _health_source(
 ) -> Callable[[], Awaitable[Health]]:
     engines = {name: str(config[name]["engine"]) for name in STAGES}
     application = serve.get_replica_context().app_name
-    source = _ServeHealth(application, engines, Catalogue(stages), capacity)
+    watch = LlmWatch(stages.llm.status, time.monotonic)
+    source = _ServeHealth(application, engines, Catalogue(stages), watch, capacity)
     return CachedHealth(source, now=time.monotonic)
 
 
 class _ServeHealth:
-    """What Serve's controller says about the stages, with what they can do once that is known, and
-    what admission says about the whole machine if that cannot keep up with one speaker."""
+    """What Serve's controller says about the stages, with what they can do once that is known, what
+    troubles the language model, and what admission says about the whole machine if that cannot keep
+    up with one speaker."""
 
     def __init__(
         self,
         application: str,
         engines: Mapping[str, str],
         catalogue: Catalogue,
+        llm_watch: LlmWatch,
         capacity: Capacity,
     ) -> None:
         self._application, self._capacity = application, capacity
+        self._llm_watch = llm_watch
         self._engines = engines
         self._catalogue = catalogue
         self._languages: dict[str, tuple[str, ...]] = {}
@@ -151,7 +159,9 @@ class _ServeHealth:
         stages = {name: self._one(name, found.get(name, ("loading", 0))) for name in STAGES}
         if slow := falls_behind(self._capacity()):
             stages[FACE] = replace(stages[FACE], detail=slow)
-        return Health(stages, is_degraded=bool(slow))
+        if trouble := await self._llm_watch(stages["llm"].replicas):
+            stages["llm"] = replace(stages["llm"], detail=trouble)
+        return Health(stages, is_degraded=bool(slow or trouble))
 
     def _one(self, name: str, found: tuple[Status, int]) -> DeploymentHealth:
         status, n_replicas = found

@@ -41,7 +41,7 @@ async def plan_conversation(
     if (form.audio is None) == (form.text is None):
         raise ProtocolError("send either `audio` or `text`")
     history = await history_of(form.session_id, _history(form.history), context)
-    card = await context.catalogue.card(form.avatar)
+    card = await context.portraits.chosen(form.avatar)
     if form.text is not None:
         check_text(form.text, context)
     heard: Heard | None = None
@@ -73,7 +73,7 @@ async def plan_conversation(
 async def plan_narration(body: GenerateBody, context: Context, received_at_s: float) -> PlannedTurn:
     """The face speaks a given text. Raises as ``plan_conversation``."""
     check_text(body.text, context)
-    card = await context.catalogue.card(body.avatar)
+    card = await context.portraits.chosen(body.avatar)
     languages = (await context.catalogue.tts()).languages
     language = await text_language(body.language, body.text, {"tts": languages})
     voice = await context.voices.chosen(body.voice, language)
@@ -95,7 +95,7 @@ async def plan_animation(form: AnimateForm, context: Context, received_at_s: flo
     """The face moves to a given sound. Raises as ``plan_conversation``."""
     controls = _controls(form.controls)
     await context.catalogue.check_controls(controls)
-    card = await context.catalogue.card(form.avatar)
+    card = await context.portraits.chosen(form.avatar)
     heard = await decoded(form.audio, ANIMATE_RATE_HZ, context.services)
     request = TurnRequest(
         audio=heard.audio,

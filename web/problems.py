@@ -31,7 +31,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "Method not allowed"),
     "too_large": (413, "Too large"),
-    "unsupported_media": (415, "No sound that can be decoded"),
+    "unsupported_media": (415, "Nothing that can be decoded"),
     "range_not_satisfiable": (416, "Range not satisfiable"),
     "no_speech": (422, "Nobody speaks"),
     "no_face": (422, "No face"),

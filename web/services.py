@@ -15,6 +15,7 @@ from web.faces import Faces
 from web.health import Health, Readiness
 from web.ids import new_id
 from web.library import Library
+from web.portraits import Portraits
 from web.settings import IngressSettings
 from web.store import Store
 from web.uploads import UploadMemory
@@ -62,13 +63,17 @@ class Context:
     catalogue: Catalogue
     readiness: Readiness
     faces: Faces
+    portraits: Portraits
     uploads: UploadMemory
     voices: Voices
 
     @classmethod
     def around(cls, services: Services) -> "Context":
         catalogue = Catalogue(services.stages)
-        faces = Faces(services.stages, services.idle_loop)
+        library, stages = services.library, services.stages
+        faces = Faces(stages, services.idle_loop, library)
+        portraits = Portraits(library, stages, catalogue, faces)
         uploads = UploadMemory(services.settings.upload_memory_bytes)
-        voices = Voices(services.library, services.stages.tts, catalogue)
-        return cls(services, catalogue, Readiness(services.health), faces, uploads, voices)
+        voices = Voices(library, stages.tts, catalogue)
+        readiness = Readiness(services.health)
+        return cls(services, catalogue, readiness, faces, portraits, uploads, voices)

@@ -17,6 +17,8 @@ class IngressSettings(Settings):
     data_dir: Path = Path("data")
     max_audio_bytes: int = Field(default=25_000_000, gt=0)
     max_audio_s: float = Field(default=120.0, gt=0)
+    max_image_bytes: int = Field(default=20_000_000, gt=0)
+    max_image_pixels: int = Field(default=50_000_000, gt=0)  # a decoded picture takes 4 bytes each
     max_text_chars: int = Field(default=2000, gt=0)
     max_history_chars: int = Field(default=8000, gt=0)  # some 2,000 English tokens
     upload_memory_bytes: int = Field(default=200_000_000, gt=0)  # of all uploads being read at once

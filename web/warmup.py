@@ -30,16 +30,16 @@ async def _draw_default_face(context: Context) -> None:
     try:
         catalogue = context.catalogue
         await asyncio.gather(catalogue.asr(), catalogue.llm(), catalogue.tts(), catalogue.avatar())
-        card = await catalogue.card(None)
-        await context.faces.thumbnail(card.id)
-        await context.faces.idle(card.id)
+        card = await context.portraits.find(None)
+        await context.faces.thumbnail(card)
+        await context.faces.idle(card)
     except AvatarError as error:
         logger.warning("not warmed up: %s", type(error).__name__)
 
 
 async def _draw_stand_ins(context: Context) -> None:
-    """What is shown where drawing is late, of every face; asked for until it is there, since
-    without it the voice has to wait for the picture."""
+    """What is shown where drawing is late, of every built-in face; asked for until it is there,
+    since without it the voice has to wait for the picture."""
     stand_ins = context.services.stages.stand_ins
     while stand_ins is not None:
         try:

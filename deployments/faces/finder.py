@@ -1,0 +1,102 @@
+"""The one face of a portrait."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.errors import UnusableInputError
+from deployments.faces.detector import FaceDetector
+from deployments.faces.mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
+from deployments.types import Frame
+
+_LEAST_PRESENCE = 0.5  # as in MediaPipe's own graph
+_RIVAL = 0.4  # a face so large beside the largest is no passer-by in the background
+_CHEEKS, _NOSE_TIP = (234, 454), 1
+_MOST_TURNED = 3.0  # times as far from the nose to one cheek as to the other
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """``landmarks``: (478, 2) float32 pixels, as ``PortraitSource`` wants them."""
+
+    landmarks: NDArray[np.float32]
+
+    @property
+    def width_px(self) -> float:
+        """From cheek to cheek."""
+        return _distance(self.landmarks, *_CHEEKS)
+
+    @property
+    def eyes_px(self) -> float:
+        """Between the outer corners of both eyes."""
+        return _distance(self.landmarks, LEFT_EYE[0], RIGHT_EYE[1])
+
+    @property
+    def roll(self) -> float:
+        """Radians that the eyes' line is turned, clockwise."""
+        x, y = self.landmarks[RIGHT_EYE[1]] - self.landmarks[LEFT_EYE[0]]
+        return math.atan2(float(y), float(x))
+
+    @property
+    def is_turned_away(self) -> bool:
+        sides = [_distance(self.landmarks, _NOSE_TIP, cheek) for cheek in _CHEEKS]
+        return max(sides) > _MOST_TURNED * min(sides)
+
+
+class FaceFinder:
+    """Blocks; not to be shared between threads. Takes 0.1 s for a picture.
+
+    Raises:
+        EngineLoadError: the networks are not installed.
+    """
+
+    def __init__(self) -> None:
+        self._detector, self._mesh = FaceDetector(), FaceMesh()
+
+    def faces(self, picture: Frame) -> list[Face]:
+        """All faces of a (height, width, 3) BGR picture, the largest first."""
+        read = [self._mesh.read(picture, one) for one in self._detector.detect(picture)]
+        found = [Face(p.astype(np.float32)) for p, presence in read if presence > _LEAST_PRESENCE]
+        return sorted(found, key=lambda face: -face.width_px)
+
+    def find(self, picture: Frame, least_eyes_px: float) -> Face:
+        """The only face, looking into the camera, its eyes at least so far apart.
+
+        Raises:
+            UnusableInputError: ``no_face``, ``many_faces`` or ``too_small``; says what to do.
+        """
+        faces = self.faces(picture)
+        if not faces:
+            raise _unusable(
+                "no_face",
+                "No face was found. Send an upright picture of one face, seen from the "
+                "front in even light, with nothing before it.",
+            )
+        face, *others = faces
+        if any(other.width_px > _RIVAL * face.width_px for other in others):
+            raise _unusable(
+                "many_faces",
+                "There is more than one face. Cut the picture to the one that is to speak.",
+            )
+        if face.eyes_px < least_eyes_px:
+            raise _unusable(
+                "too_small",
+                f"The face is too small: its eyes' outer corners are "
+                f"{face.eyes_px:.0f} pixels apart and must be {least_eyes_px:.0f}. Send a larger "
+                "picture, or one taken from nearer.",
+            )
+        if face.is_turned_away:
+            raise _unusable(
+                "no_face", "The face is turned away. Send one that looks at the camera."
+            )
+        return face
+
+
+def _unusable(code: str, text: str) -> UnusableInputError:
+    return UnusableInputError(text, code=code)
+
+
+def _distance(landmarks: NDArray[np.float32], a: int, b: int) -> float:
+    return float(np.linalg.norm(landmarks[a] - landmarks[b]))
