@@ -10,6 +10,7 @@
         ├── EngineInputError       wrong shape, rate or empty text; our bug, never retried
         ├── UnknownPortraitError   to this replica: the call is to be repeated with the picture
         ├── EngineRuntimeError     the model raised; its type and text are in the message
+        │   └── ReplyBlockedError  a language model must not answer this; another one may
         ├── StageTimeoutError      no output in time; retryable
         └── StageOverloadedError   queue full or no replica; retryable
 
@@ -105,6 +106,10 @@ class UnknownPortraitError(StageError):
 
 class EngineRuntimeError(StageError):
     """The model raised."""
+
+
+class ReplyBlockedError(EngineRuntimeError):
+    """A language model's provider forbids an answer to what was said."""
 
 
 class StageTimeoutError(StageError):

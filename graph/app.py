@@ -13,7 +13,7 @@ from deployments.llm.deployment import Llm
 from deployments.tts.deployment import Tts
 from graph.config import AppConfig, check_config
 from graph.gatekeeper import Gatekeeper, GatekeeperConfig
-from graph.instruments import batch_observer
+from graph.instruments import batch_observer, llm_observer
 from graph.router import AVOIDING
 from web.ingress import Ingress
 
@@ -28,7 +28,9 @@ def build(config: AppConfig) -> Application:
     return serve.deployment(name="ingress")(Ingress).bind(
         config.model_dump(mode="json"),
         serve.deployment(name="asr", request_router_config=AVOIDING)(Asr).bind(config.asr),
-        serve.deployment(name="llm", request_router_config=AVOIDING)(Llm).bind(config.llm),
+        serve.deployment(name="llm", request_router_config=AVOIDING)(Llm).bind(
+            config.llm, llm_observer
+        ),
         serve.deployment(name="tts", request_router_config=AVOIDING)(Tts).bind(config.tts),
         serve.deployment(name="avatar", request_router_config=AVOIDING)(Avatar).bind(
             config.avatar, batch_observer

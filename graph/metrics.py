@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Protocol
 
+from deployments.types import TokenUsage
 from graph.cluster_gate import GateReport
 from graph.events import Timings
 from graph.record import TurnRecord
@@ -229,6 +230,51 @@ class AdmissionMetrics:
         self._running.set(n_running, tags={})
         self._waiting.set(n_waiting, tags={})
         self._wait.set(predicted_wait_s, tags={})
+
+
+class LlmMetrics:
+    """What one replica's language models do; ``engine`` is the name that answers give."""
+
+    def __init__(self, make: Instruments) -> None:
+        self._tokens = make.counter(
+            f"{PREFIX}llm_tokens_total",
+            description="Tokens of replies, prompt and output, by the provider's count where it "
+            "tells it, else by an estimate.",
+            tag_keys=("engine", "kind"),
+        )
+        self._cost = make.counter(
+            f"{PREFIX}llm_cost_usd_total",
+            description="What these cost, by the prices in the profile.",
+            tag_keys=("engine",),
+        )
+        self._attempts = make.counter(
+            f"{PREFIX}llm_attempts_total",
+            description="What came of each engine of a chain that was to answer.",
+            tag_keys=("engine", "outcome"),
+        )
+        self._is_out = make.gauge(
+            f"{PREFIX}llm_engine_out",
+            description="1 while an engine of a chain is not asked: it did not load, or kept "
+            "failing.",
+            tag_keys=("engine",),
+        )
+
+    def used(self, engine: str, usage: TokenUsage) -> None:
+        """A reply is over."""
+        for kind, n in (("prompt", usage.n_prompt), ("output", usage.n_output)):
+            if n:
+                self._tokens.inc(n, tags={"engine": engine, "kind": kind})
+        if usage.cost_usd:
+            self._cost.inc(usage.cost_usd, tags={"engine": engine})
+
+    def attempted(self, engine: str, outcome: str) -> None:
+        """An engine was to answer."""
+        self._attempts.inc(1, tags={"engine": engine, "outcome": outcome})
+
+    def standing(self, is_out: Mapping[str, bool]) -> None:
+        """Which engines are out, told every few seconds."""
+        for engine, value in is_out.items():
+            self._is_out.set(float(value), tags={"engine": engine})
 
 
 class BatchMetrics:

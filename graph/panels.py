@@ -202,6 +202,40 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         ),
     ),
     (
+        "The language model",
+        (
+            Panel(
+                "Engines of the chain",
+                "reqps",
+                "`answered`: it began. `late`, `failed`, `blocked`: the next one was asked. `cut`: "
+                "lost after it had begun. `kept_out`: not asked, because it keeps failing.",
+                {"{{engine}} {{outcome}}": _rate("avatar_llm_attempts_total", "engine, outcome")},
+                is_stacked=True,
+            ),
+            Panel(
+                "Engines that are out",
+                "short",
+                "1 while nobody waits for an engine: it did not load, or keeps failing.",
+                {"{{engine}}": "max by (engine) (max_over_time(ray_avatar_llm_engine_out[1m]))"},
+            ),
+            Panel(
+                "Tokens",
+                "short",
+                "Per second, of prompts and of replies. A prompt grows with the session up to the "
+                "profile's n_history_tokens.",
+                {"{{engine}} {{kind}}": _rate("avatar_llm_tokens_total", "engine, kind")},
+                is_stacked=True,
+            ),
+            Panel(
+                "Cost of the language model",
+                "currencyUSD",
+                "Per hour, by the prices in the profile.",
+                {"{{engine}}": f"3600 * {_rate('avatar_llm_cost_usd_total', 'engine')}"},
+                is_stacked=True,
+            ),
+        ),
+    ),
+    (
         "What went wrong",
         (
             Panel(

@@ -1,9 +1,9 @@
 """The language model: what an LLM client's author writes."""
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Literal, Protocol
 
-from deployments.errors import EngineInputError
+from deployments.errors import EngineInputError, StageError
 from deployments.types import LlmCapabilities, Message, ReplyDelta
 
 
@@ -30,6 +30,34 @@ class LlmEngine(Protocol):
             EngineRuntimeError: the model failed.
         """
         ...
+
+
+Outcome = Literal["answered", "late", "failed", "blocked", "cut", "kept_out"]
+"""What came of an engine in a chain: it began to answer; it did not in time, or failed, or must not
+say it; it was lost after it had begun; it was not asked because it kept failing."""
+
+OnAttempt = Callable[[str, Outcome], None]
+"""Told the engine's name and what came of it."""
+
+
+class ChainedLlm(LlmEngine, Protocol):
+    """An engine whose capabilities name a ``chain``."""
+
+    def watch(self, on_attempt: OnAttempt) -> None:
+        """Tell ``on_attempt`` what comes of each of its engines, from now on."""
+        ...
+
+    def outages(self) -> Mapping[str, str]:
+        """Those of its engines that are out, and why, in words for the operator."""
+        ...
+
+
+def words_of(error: StageError) -> str:
+    """What the error says, for the log and the operator. What a library said is left out, since it
+    may quote what somebody said or a key."""
+    if (cause := error.__cause__) is not None:
+        return f"the engine failed: {type(cause).__name__}"
+    return error.message
 
 
 def check_dialogue(

@@ -13,6 +13,7 @@ from deployments import config
 from deployments.cost_model import StageCost
 from deployments.errors import EngineLoadError, EngineRuntimeError
 from deployments.llm.engine import check_dialogue
+from deployments.llm.usage import Prices
 from deployments.logical_gpu import loaded
 from deployments.types import LlmCapabilities, Message, ReplyDelta
 
@@ -31,7 +32,8 @@ class FakeLlm:
 
         ``fail_after_deltas`` says when the failing call fails; alone it makes every call fail.
         A hanging call says nothing for ``hang_s`` and then fails. ``repeat`` says what follows the
-        first colon ("Repeat after me: ..."), and the text where there is none.
+        first colon ("Repeat after me: ..."), and the text where there is none. A message takes a
+        token, and a delta does.
         """
 
         rule: Literal["fixed", "echo", "repeat"] = "fixed"
@@ -43,6 +45,7 @@ class FakeLlm:
         hang_on_call: int | None = Field(default=None, ge=1)
         hang_s: float = Field(default=30.0, gt=0)
         fail_load: bool = False
+        prices: Prices = Prices()
 
     def __init__(self, settings: Settings) -> None:
         if settings.fail_load:
@@ -67,7 +70,7 @@ class FakeLlm:
             if i == n_before_failure:
                 break
             spent_s = await self._spend_until(match.end() / _CHARACTERS_PER_S, spent_s)
-            yield ReplyDelta(match[0])
+            yield ReplyDelta(match[0], usage=self._settings.prices.of(len(messages), i + 1))
         if n_before_failure is not None:
             raise EngineRuntimeError("this fake was told to fail", stage="llm", retryable=True)
 

@@ -58,7 +58,7 @@ async def test_the_same_dialogue_gets_the_same_reply(engine: LlmEngine) -> None:
 async def test_replies_of_several_turns_may_be_open_at_once(engine: LlmEngine) -> None:
     expected = await texts(engine, asked("hello"))
     both = await asyncio.gather(texts(engine, asked("hello")), texts(engine, asked("hello")))
-    assert both == [expected, expected]
+    assert list(both) == [expected, expected]
 
 
 async def test_a_closed_reply_says_nothing_more(engine: LlmEngine) -> None:

@@ -33,10 +33,21 @@ needs_prometheus = pytest.mark.skipif(
 )
 
 # A machine that makes 2.4 s of video per second and lets in more: frames come late, the face is
-# reduced, some wait and some are refused. One call of ASR fails and is made once more.
+# reduced, some wait and some are refused. One call of ASR fails and is made once more; the best
+# language model fails once, and the other one answers.
+PRICES = {"usd_per_million_prompt_tokens": 0.3, "usd_per_million_output_tokens": 2.5}
+ECHO = {"rule": "echo", "prices": PRICES}
 ARGS: dict[str, Any] = {
     "asr": {"engine": "fake", "options": {"fail_on_call": 3}},
-    "llm": {"engine": "fake", "options": {"rule": "echo"}},
+    "llm": {
+        "engine": "chain",
+        "options": {
+            "engines": [
+                {"engine": "fake", "name": "best", "options": {**ECHO, "fail_on_call": 3}},
+                {"engine": "fake", "name": "other", "options": ECHO},
+            ]
+        },
+    },
     "avatar": {"engine": "fake", "options": {"cost": {"frames_per_s": {1: 30, 8: 30}}}},
     "turn": {"ladder": {"grace_s": 2.0}},
     "admission": {

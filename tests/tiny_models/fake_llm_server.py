@@ -224,8 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
         return not readable or bool(self._peek())
 
     def _peek(self) -> bytes:
+        connection: socket.socket = self.connection
         try:
-            return self.connection.recv(1, socket.MSG_PEEK)
+            return connection.recv(1, socket.MSG_PEEK)
         except OSError:
             return b""
 

@@ -8,7 +8,14 @@ import pytest
 import yaml
 
 from graph.dashboard import dashboard
-from graph.metrics import AdmissionMetrics, BatchMetrics, Instruments, LoadMetrics, TurnMetrics
+from graph.metrics import (
+    AdmissionMetrics,
+    BatchMetrics,
+    Instruments,
+    LlmMetrics,
+    LoadMetrics,
+    TurnMetrics,
+)
 from graph.panels import Panel, panels
 from graph.preflight import ROOT
 
@@ -60,6 +67,7 @@ def exported() -> dict[str, str]:
     LoadMetrics(make, n_avoided=lambda: 0)
     AdmissionMetrics(make)
     BatchMetrics(make)
+    LlmMetrics(make)
     return kinds
 
 
@@ -96,7 +104,7 @@ def test_names_have_one_prefix_and_base_units() -> None:
     for name, kind in exported().items():
         assert name.startswith("ray_avatar_")
         assert (kind == "counter") == name.endswith("_total")
-        stateful = ("_capacity", "_away", "_avoided")
+        stateful = ("_capacity", "_away", "_avoided", "_out")
         assert name.endswith(units) or name.endswith(stateful), name
 
 

@@ -16,6 +16,7 @@ MAY_IMPORT_RAY = {
 }  # fmt: skip
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
+    "google", "openai", "httpx2",
 }  # fmt: skip
 
 
@@ -63,8 +64,6 @@ def is_allowed(module: str, imported: str) -> bool:
         return shared or imported in ("deployments.config", "deployments.cost_model")
     if module in ("deployments.caller", "deployments.resample"):
         return imported == "deployments.types"
-    if module.startswith("deployments.faces"):  # a model, but no stage: runs inside the ingress
-        return shared or imported.startswith("deployments.faces")
     if parts[0] == "deployments" and parts[1] in STAGES:
         own = target[:2] == parts[:2]
         if parts[-1] == "deployment":
@@ -83,7 +82,7 @@ def is_allowed(module: str, imported: str) -> bool:
     return (
         common
         or target[0] == "web"
-        or target[:2] in (["deployments", "vad"], ["deployments", "faces"])
+        or target[:2] == ["deployments", "vad"]
         or (target[0] == "graph" and imported not in COMPOSERS)
     )
 
