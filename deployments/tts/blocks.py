@@ -38,7 +38,8 @@ class Cut:
     ``lead_s`` of silence before the first audible sample, ``pause_s`` after the last one; both
     replace the synthesiser's own. ``block_s`` is the length of all blocks but the last, which has
     between ``MIN_BLOCK_S`` and ``block_s + MIN_BLOCK_S``. What is quieter than ``silence`` counts
-    as inaudible.
+    as inaudible. Without ``has_phonemes`` blocks carry none, not even pauses: a face would keep its
+    mouth shut in them.
     """
 
     sample_rate_hz: int
@@ -46,6 +47,7 @@ class Cut:
     pause_s: float
     block_s: float
     silence: float = 1e-3  # -60 dB of full scale, below the noise of any room
+    has_phonemes: bool = True
 
     def samples(self, seconds: float) -> int:
         return math.ceil(seconds * self.sample_rate_hz)
@@ -118,21 +120,18 @@ class BlockCutter:
     def _complete(self) -> Iterator[SpeechChunk]:
         n_block = self._cut.samples(self._cut.block_s)
         n_spare = self._cut.samples(MIN_BLOCK_S)  # so that the last block is not too short
-        while (
-            len(self._sound) >= n_block + n_spare
-            and self._marks[-1].at_sample >= self._n_sent + n_block
-        ):
+        while len(self._sound) >= n_block + n_spare and self._is_told(self._n_sent + n_block):
             yield self._block(n_block, is_last=False)
+
+    def _is_told(self, end: int) -> bool:
+        """Whether the end of each phoneme before the sample ``end`` is known."""
+        return not self._cut.has_phonemes or self._marks[-1].at_sample >= end
 
     def _block(self, n: int, is_last: bool) -> SpeechChunk:
         rate = self._cut.sample_rate_hz
         start, end = self._n_sent, self._n_sent + n
         samples, self._sound = self._sound[:n], self._sound[n:]
-        phonemes = tuple(
-            Phoneme(mark.ipa, mark.at_sample / rate, following.at_sample / rate)
-            for mark, following in pairwise(self._marks)
-            if start <= mark.at_sample < end and following.at_sample > mark.at_sample
-        )
+        phonemes = self._phonemes(start, end) if self._cut.has_phonemes else ()
         self._marks = [mark for mark in self._marks if mark.at_sample >= end]
         self._n_sent = end
         return SpeechChunk(
@@ -141,4 +140,12 @@ class BlockCutter:
             phonemes=phonemes,
             is_last=is_last,
             turn_no=self._sentence.turn_no,
+        )
+
+    def _phonemes(self, start: int, end: int) -> tuple[Phoneme, ...]:
+        rate = self._cut.sample_rate_hz
+        return tuple(
+            Phoneme(mark.ipa, mark.at_sample / rate, following.at_sample / rate)
+            for mark, following in pairwise(self._marks)
+            if start <= mark.at_sample < end and following.at_sample > mark.at_sample
         )

@@ -70,7 +70,11 @@ class FakeTts:
             voice_format=settings.voice_format,
         )
         self._cut = Cut(
-            settings.sample_rate_hz, settings.lead_s, settings.pause_s, settings.block_s
+            settings.sample_rate_hz,
+            settings.lead_s,
+            settings.pause_s,
+            settings.block_s,
+            has_phonemes=settings.has_phonemes,
         )
         self._calls = count(1)
         self._spend = loaded("tts", settings.cost)
@@ -120,8 +124,7 @@ class FakeTts:
             phase = (np.arange(start, start + n_letter) + 1) / self._settings.sample_rate_hz
             loud = 0.3 if letter.isalnum() else 0.0
             samples = (loud * np.sin(2 * np.pi * tone_hz * phase)).astype(np.float32)
-            mark = Mark(_ipa(letter), start)
-            yield from cutter.push(Piece(samples, (mark,) if self._settings.has_phonemes else ()))
+            yield from cutter.push(Piece(samples, (Mark(_ipa(letter), start),)))
         yield from cutter.finish()
 
 

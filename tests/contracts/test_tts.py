@@ -380,7 +380,8 @@ def test_the_fakes_speech_lasts_as_long_as_its_text() -> None:
 
 def test_the_fake_may_have_no_phonemes() -> None:
     blocks = spoken(load("tts", "fake", has_phonemes=False), "hello")
-    assert {phoneme.ipa for phoneme in phonemes(blocks)} == {""}
+    assert len(blocks) > 1
+    assert phonemes(blocks) == []
 
 
 def test_the_fake_fails_and_hangs_as_declared() -> None:

@@ -1,5 +1,6 @@
 """Cutting a sentence's speech into blocks."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -68,6 +69,13 @@ def test_the_silent_closure_of_a_first_plosive_reaches_into_the_lead() -> None:
 def test_a_closure_longer_than_the_lead_begins_with_the_sentence() -> None:
     blocks = cut(Piece(np.concatenate([quiet(200), loud(50)]), (Mark("p", 10), Mark("a", 210))))
     assert blocks[0].phonemes[0] == Phoneme("p", 0.0, 0.07)
+
+
+def test_without_phonemes_a_block_waits_for_sound_only_and_carries_none() -> None:
+    cutter = BlockCutter(SENTENCE, replace(CUT, has_phonemes=False))
+    early = list(cutter.push(Piece(loud(400))))
+    assert lengths(early) == [150, 150]
+    assert [block.phonemes for block in [*early, *cutter.finish()]] == [()] * 5
 
 
 def test_a_phoneme_on_a_border_goes_with_the_block_where_it_starts() -> None:
