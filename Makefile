@@ -8,23 +8,33 @@ INSTALL := $(BIN)/python -m pip install --no-deps --require-hashes --no-input --
 
 # The settings of `make serve`, as environment variables or as `make serve PORT=9000`.
 export PROFILE HOST PORT DASHBOARD_PORT DATA_DIR TLS_CERT TLS_KEY API_KEYS_FILE \
-  LOGICAL_GPUS COST_MODEL TRANSPORT
+  LOGICAL_GPUS COST_MODEL TRANSPORT MODELS_DIR
+# ... and those of `make models`, beside the hub's own (HF_ENDPOINT, HF_TOKEN).
+export MODELS_FROM VERIFY
+
+# A profile with an engine that runs on torch needs the second lock, to serve; to fetch weights none does.
+PROFILE_FILE = $(wildcard $(PROFILE) cluster/$(PROFILE).yaml)
+TORCH_STAMP = $(if $(PROFILE),$(if $(shell grep -lsE 'engine: *(xtts|ditto)' $(PROFILE_FILE) /dev/null),$(VENV)/.installed-torch))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve install check test bench load chaos lock
+.PHONY: help serve models install check test bench load chaos lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo; echo 'Settings of serve: PROFILE=embedded HOST=127.0.0.1 PORT=8000 DASHBOARD_PORT=8265 DATA_DIR=var/data'
 	@echo '                   TLS_CERT= TLS_KEY= API_KEYS_FILE=   (profiles: files in cluster/)'
+	@echo 'Of models too:     MODELS_DIR=var/models; of models alone: VERIFY=1 MODELS_FROM=s3://bucket/models'
 
-serve: install ## install what is missing, start the graph, print the page's address
+serve: install $(TORCH_STAMP) ## install what is missing, start the graph, print the page's address
 	@exec $(BIN)/python -m graph.launch
+
+models: install ## fetch the weights that PROFILE needs into MODELS_DIR, and check them
+	@exec $(BIN)/python -m graph.models
 
 install: $(VENV)/.installed
 
 # The stamp is newer than the lock when everything in the lock is there.
-$(VENV)/.installed: requirements.lock
+$(VENV)/.installed: requirements.lock requirements-portraits.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed; say which: make serve PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
@@ -32,6 +42,7 @@ $(VENV)/.installed: requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing $$(grep -c == requirements.lock) packages (about 1.2 GB on disk, once) ..."
 	@$(INSTALL) -r requirements.lock
+	@$(INSTALL) -q -r requirements-portraits.lock  # for its .tflite files; its code and what that needs are not used
 	@touch $@
 
 $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed

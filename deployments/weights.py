@@ -12,6 +12,7 @@ may be mounted read-only and nobody's first question waits for a download.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import Field, ValidationError
 
@@ -36,6 +37,20 @@ class ModelNeed:
     source: str
     files: tuple[str, ...]
     licence: str = ""
+
+
+@runtime_checkable
+class NeedsModels(Protocol):
+    """The class of an engine that cannot do without weights."""
+
+    @staticmethod
+    def models(settings: Any) -> tuple[ModelNeed, ...]:
+        """Those that it needs with these settings, its own ``Settings``.
+
+        Raises:
+            EngineLoadError: that cannot be known here.
+        """
+        ...
 
 
 class FileRecord(Settings):
@@ -72,21 +87,23 @@ def find_model(need: ModelNeed, stage: str) -> Path:
             and which command brings it.
     """
     if (problem := model_problem(need)) is not None:
-        raise EngineLoadError(problem, stage=stage)
+        # A replica knows the name of its profile where the launcher started it.
+        command = f"make models PROFILE={os.environ.get('PROFILE') or '...'}"
+        raise EngineLoadError(f"{problem}; run: {command}", stage=stage)
     return models_dir() / need.name
 
 
 def model_problem(need: ModelNeed) -> str | None:
-    """What ``find_model`` would say; None where all is well."""
+    """The first file that is missing, half fetched or damaged, in one line; None: all is well."""
     folder = models_dir() / need.name
     try:
         manifest = read_manifest(folder)
     except ValueError as error:
-        return f"{error}; {_advice()}"
+        return f"the model {need.name}: {error}"
     for name in need.files:
         record = manifest.files.get(name) if manifest is not None else None
         if (problem := file_problem(folder / name, record)) is not None:
-            return f"{need.name}: {problem}; {_advice()}"
+            return f"the model {need.name}: {problem}"
     return None
 
 
@@ -117,8 +134,3 @@ def file_problem(path: Path, record: FileRecord | None) -> str | None:
     if path.with_name(path.name + PART).is_file():
         return f"{path} is only half fetched"
     return f"{path} is missing"
-
-
-def _advice() -> str:
-    """A profile is named where the server was started with one."""
-    return f"run: make models PROFILE={os.environ.get('PROFILE') or '...'}"

@@ -18,6 +18,7 @@ def ray_environment(
     """
     return {
         "OMP_NUM_THREADS": "1",  # one thread per replica, or two cores fight over themselves
+        "HF_HUB_OFFLINE": "1",  # whoever asks first must not wait for a download: `make models`
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",  # Ray's 15 would let any browser starve the replicas
         "RAY_metrics_report_interval_ms": "2000",

@@ -16,10 +16,13 @@ from deployments.config import Settings
 from deployments.cost_model import STAGES, read_cost_model
 from deployments.errors import ConfigError
 from deployments.registry import ENGINES
+from deployments.weights import model_problem
 from graph.cards import check_logical, let_grow, let_sleep
-from graph.config import read_config
+from graph.config import AppConfig, read_config
 from graph.disk import check_disk
+from graph.needs import profile_needs
 from graph.transport import HAPROXY_PORTS, Transport, has_haproxy
+from graph.variables import resolved
 from web.settings import is_loopback
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,23 +86,40 @@ def serve_config(options: LaunchOptions) -> dict[str, Any]:
     return config
 
 
-def filled_profile(options: LaunchOptions) -> dict[str, Any]:
-    """The same, not yet checked: its files may be those of another machine.
+def profile_config(options: LaunchOptions) -> AppConfig:
+    """The settings of the profile's graph.
 
     Raises:
-        ConfigError: no such profile.
+        ConfigError: as ``serve_config``.
+    """
+    return read_config(serve_config(options)["applications"][0]["args"])
+
+
+def filled_profile(
+    options: LaunchOptions, environment: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
+    """The same, not yet checked: its files may be those of another machine.
+
+    Args:
+        options: of whoever starts the server.
+        environment: what the profile leaves to it (``graph.variables``).
+
+    Raises:
+        ConfigError: no such profile, or a variable that must be set.
     """
     config = _read_profile(_profile_file(options.profile))
     own, chosen = _settings(config, {}), launch_settings(options)
     del config[LAUNCH_KEY]
-    _place(config["applications"][0], own, chosen)
+    application = config["applications"][0]
+    application["args"] = resolved(application.get("args") or {}, environment)
+    _place(application, own, chosen)
     http = config.setdefault("http_options", {})
     http.update(host=options.host, port=options.port)
     if options.tls_cert is not None and options.tls_key is not None:
         http.update(
             ssl_certfile=str(options.tls_cert.resolve()), ssl_keyfile=str(options.tls_key.resolve())
         )
-    ingress = config["applications"][0].setdefault("args", {}).setdefault("ingress", {})
+    ingress = application["args"].setdefault("ingress", {})
     ingress.update(host=options.host, data_dir=str(options.data_dir.resolve()))
     if options.api_keys_file is not None:
         ingress["api_keys_file"] = str(options.api_keys_file.resolve())
@@ -213,11 +233,12 @@ def _read_profile(path: Path) -> dict[str, Any]:
 
 
 def check_machine(options: LaunchOptions) -> None:
-    """Ports, libraries, files and disk.
+    """Weights, ports, libraries, files and disk.
 
     Raises:
-        ConfigError: the first thing that is wrong.
+        ConfigError: the first thing that is wrong; of weights, all that are missing.
     """
+    _check_models(options)
     _check_port(options.host, options.port, "PORT")
     _check_port("127.0.0.1", options.dashboard_port, "DASHBOARD_PORT")
     if options.port == options.dashboard_port:
@@ -231,6 +252,15 @@ def check_machine(options: LaunchOptions) -> None:
     except OSError as error:
         raise ConfigError(f"DATA_DIR={options.data_dir}: {error.strerror}") from None
     check_disk(options.profile, options.data_dir)
+
+
+def _check_models(options: LaunchOptions) -> None:
+    """Serving never fetches weights, so what is missing now stays missing."""
+    needs = profile_needs(profile_config(options))
+    problems = [problem for need in needs if (problem := model_problem(need)) is not None]
+    if problems:
+        advice = f"run: make models PROFILE={options.profile}"
+        raise ConfigError("\n".join(f"{problem}; {advice}" for problem in problems))
 
 
 def wants_haproxy(options: LaunchOptions, settings: LaunchSettings) -> bool:

@@ -48,7 +48,7 @@ def manifest(profile: str) -> Json:
     options = LaunchOptions(
         profile, "0.0.0.0", 8000, 8265, data_dir=DATA_DIR, api_keys_file=KEYS_FILE
     )
-    serve = filled_profile(options)
+    serve = filled_profile(options, environment={})  # of nobody's machine
     deployments = serve["applications"][0]["deployments"]
     _keep_off_cards(deployments)
     made: Json = yaml.safe_load((HERE / "template.yaml").read_text())

@@ -9,7 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("deployments", "graph", "web")
 STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
-COMPOSERS = {"graph.app", "graph.config", "graph.environment", "graph.launch", "graph.preflight"}
+COMPOSERS = {
+    "graph.app", "graph.config", "graph.environment", "graph.launch", "graph.models", "graph.needs",
+    "graph.preflight",
+}  # fmt: skip
 MAY_IMPORT_RAY = {
     "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments",
     "graph.launch", "graph.router", "web.ingress",
@@ -53,24 +56,34 @@ def ours(path: Path) -> set[str]:
 def is_allowed(module: str, imported: str) -> bool:
     parts, target = module.split("."), imported.split(".")
     shared = imported in ("deployments.types", "deployments.errors", "deployments.resample")
+    is_weights = imported == "deployments.weights"
     of_fakes = imported in ("deployments.cost_model", "deployments.logical_gpu")
     if module in COMPOSERS:
         return True
     if module in ("deployments.types", "deployments.errors"):
         return False
+    if module == "deployments.weights":
+        return imported in ("deployments.errors", "deployments.config")
+    if parts[:2] == ["deployments", "fetch"]:
+        return imported == "deployments.weights" or target[:2] == ["deployments", "fetch"]
     if module in ("deployments.config", "deployments.registry", "deployments.streams"):
         return shared or imported == "deployments.config"
     if module in ("deployments.cost_model", "deployments.logical_gpu"):
         return shared or imported in ("deployments.config", "deployments.cost_model")
     if module in ("deployments.caller", "deployments.resample"):
         return imported == "deployments.types"
+    if module.startswith("deployments.faces"):  # a model, but no stage: runs inside the ingress
+        return shared or imported.startswith("deployments.faces")
     if parts[0] == "deployments" and parts[1] in STAGES:
         own = target[:2] == parts[:2]
         if parts[-1] == "deployment":
             return own or shared or target[1] in ("caller", "config", "registry", "streams")
         is_fakes = of_fakes and parts[-1] == "fake"
-        is_allowed_by_name = shared or is_fakes or imported == "deployments.config"
-        return (own and target[-1] != "deployment") or is_allowed_by_name
+        # Language models are asynchronous, and a chain is put together of engines by their names.
+        is_streams = imported == "deployments.streams" and parts[1] == "llm"
+        is_chain = imported == "deployments.registry" and module == "deployments.llm.chain"
+        by_name = is_fakes or is_streams or is_chain or imported == "deployments.config"
+        return (own and target[-1] != "deployment") or shared or is_weights or by_name
     if parts[0] == "graph":
         common = target[0] == "deployments" and target[1] in (
             "types", "errors", "caller", "config", "streams",
@@ -82,7 +95,7 @@ def is_allowed(module: str, imported: str) -> bool:
     return (
         common
         or target[0] == "web"
-        or target[:2] == ["deployments", "vad"]
+        or target[:2] in (["deployments", "vad"], ["deployments", "faces"])
         or (target[0] == "graph" and imported not in COMPOSERS)
     )
 

@@ -46,7 +46,7 @@ def test_what_does_not_follow_is_said_line_by_line(target: CostModel) -> None:
     changed["llm"]["ray_actor_options"]["num_gpus"] = 0.1
     del changed["asr"]["ray_actor_options"]["accelerator_type"]
     application = config["applications"][0]
-    application["args"]["avatar"]["options"]["memory_gb"] = 4.0
+    application["args"]["avatar"]["options"] = {"memory_gb": 4.0}
     turns = application["autoscaling_policy"]["policy_kwargs"]["turns_per_replica"]
     turns.update(avatar=1.0, llm=9.0)
     assert list(faults(config, target)) == [

@@ -7,8 +7,16 @@ import pytest
 import yaml
 
 from deployments.errors import ConfigError
-from graph.preflight import PROFILES, LaunchOptions, filled_profile, launch_settings, serve_config
+from graph.preflight import (
+    PROFILES,
+    LaunchOptions,
+    filled_profile,
+    launch_settings,
+    profile_names,
+    serve_config,
+)
 
+PROFILE_NAMES = profile_names()
 GPU_STAGES = ("asr", "tts", "avatar")
 
 
@@ -63,14 +71,23 @@ def test_real_engines_get_no_logical_gpus(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["l4", "production"])
-def test_engines_that_nobody_has_written_yet_are_one_line(name: str) -> None:
+def test_engines_that_nobody_has_written_yet_are_one_line(tmp_path: Path) -> None:
+    config = yaml.safe_load((PROFILES / "l4.yaml").read_text())
+    args = config["applications"][0]["args"]
+    args.update(tts={"engine": "parrot"}, avatar={"engine": "mirror"})
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(config))
     with pytest.raises(ConfigError) as caught:
-        serve_config(options(name))
+        serve_config(options(mine))
     assert str(caught.value) == (
-        f"this build does not have the engines of the profile {name!r}: asr faster_whisper, "
-        "llm gemini, tts xtts, avatar ditto; PROFILE=fake-l4 simulates them"
+        f"this build does not have the engines of the profile {str(mine)!r}: tts parrot, "
+        "avatar mirror; PROFILE=fake-l4 simulates them"
     )
+
+
+@pytest.mark.parametrize("name", PROFILE_NAMES)
+def test_every_profile_can_be_read_and_its_engines_exist(name: str) -> None:
+    assert serve_config(options(name))["applications"]
 
 
 def test_stages_that_may_sleep_have_no_replica_and_are_waited_for(tmp_path: Path) -> None:
