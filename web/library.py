@@ -15,8 +15,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from deployments.caller import logger_of
 from web.ids import is_id, new_id
 from web.problems import RefusedError
+
+logger = logger_of("avatar.web")
 
 Kind = Literal["voice", "avatar"]
 KINDS: tuple[Kind, ...] = ("voice", "avatar")
@@ -112,12 +115,16 @@ class Library:
         return tuple(sorted(found, key=lambda item: (item.created_at, item.id)))
 
     def find(self, kind: Kind, item_id: str) -> Item | None:
-        """The item, unless there is none (any more)."""
+        """The item, unless there is none (any more), or somebody has damaged it."""
         card = self.read(kind, item_id, _CARD)
         if card is None:
             return None
-        fields = json.loads(card)
-        return Item(**{**fields, "consent": Consent(**fields["consent"])})
+        try:
+            fields = json.loads(card)
+            return Item(**{**fields, "consent": Consent(**fields["consent"])})
+        except (ValueError, TypeError, KeyError):
+            logger.warning("%s/%s/%s cannot be read", self._folders[kind].name, item_id, _CARD)
+            return None
 
     def read(self, kind: Kind, item_id: str, file_name: str) -> bytes | None:
         """One of an item's files, if it is there."""

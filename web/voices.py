@@ -98,12 +98,16 @@ class Voices:
             facts=asdict(facts),
             files={_SAMPLE: wav, _state_file(engine.voice_format): state},
         )
+        logger.info("voice %s was added by %s", item.id, consent.given_by)
         return _voice(item, engine)
 
     async def delete(self, voice_id: str) -> bool:
         """Erase a voice that somebody added, its sample and consent; ``False`` if there is none.
         What is being spoken with it goes on to the end."""
-        return await asyncio.to_thread(self._library.delete, "voice", voice_id)
+        was_there = await asyncio.to_thread(self._library.delete, "voice", voice_id)
+        if was_there:
+            logger.info("voice %s was deleted", voice_id)
+        return was_there
 
     async def _state(self, voice_id: str, voice_format: str) -> bytes:
         """As it was kept; cloned anew where it was kept for another engine only."""

@@ -106,6 +106,17 @@ def test_nothing_is_added_to_what_was_deleted(library: Library, tmp_path: Path) 
     assert paths(tmp_path) == []
 
 
+@pytest.mark.parametrize("card", [b"", b"[]", b'{"id": "a"}', b"\xff", b'{"consent": {}}'])
+def test_one_damaged_item_does_not_hide_the_others(
+    library: Library, tmp_path: Path, card: bytes
+) -> None:
+    damaged, whole = add(library), add(library)
+    (tmp_path / "voices" / damaged.id / "item.json").write_bytes(card)
+
+    assert library.items("voice") == (whole,)
+    assert library.delete("voice", damaged.id)
+
+
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """No write reaches the disk any more."""
