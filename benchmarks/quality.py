@@ -29,6 +29,7 @@ from benchmarks.load_settings import API_KEY
 from benchmarks.machine import Machine, single_threaded
 from benchmarks.quality_baseline import (
     ALL,
+    ASKED,
     BaselineError,
     Compared,
     check_comparable,
@@ -39,7 +40,7 @@ from benchmarks.quality_baseline import (
     summary_of,
 )
 from benchmarks.quality_metrics import METRICS, missing_of, why_not
-from benchmarks.quality_report import Run, report_page
+from benchmarks.quality_report import Run, columns_of, report_page
 from benchmarks.quality_scenarios import LANGUAGES, REFERENCES, SCENARIOS, Scenario, chosen
 from benchmarks.quality_server import Evaluated, Served, decoded
 from benchmarks.quality_turn import Judge, Judged, Place, Reference, referenced
@@ -117,9 +118,10 @@ def _measured(options: argparse.Namespace, machine: Machine) -> Run:
             references = _references(evaluated, served, scenarios, sample)
             judge = Judge(evaluated, served, references, voice)
             turns = list(_held(judge, scenarios, options.rounds))
+        face = evaluated.thumbnail(served.avatar_id)
     result, facts = _result(settings, served, turns), machine.facts()
     found = compared(before, {"machine": facts, **result}) if before else ()
-    return Run(result, facts, turns, references, found)
+    return Run(result, facts, turns, references, face, found)
 
 
 def _settings(
@@ -214,15 +216,10 @@ def _result(settings: dict[str, Any], served: Served, turns: Sequence[Judged]) -
 
 def _show(run: Run) -> None:
     summary = run.result["summary"]
-    groups = [name for name in summary if name != ALL]
-    keys = dict.fromkeys(key for name in groups for key in summary[name])
-    rows = [
-        [metric_of(key).title, *(metric_of(key).shown(summary[g].get(key)) for g in groups)]
-        for key in keys
-    ]
-    show("Quality, by the language of the question", table(["figure", *groups], rows))
-    times = [[metric_of(k).title, metric_of(k).shown(v)] for k, v in summary[ALL].items()]
-    show("Times of all turns, p50", table(["figure", "ms"], times))
+    times = [name for name in ASKED if name in summary]
+    others = [name for name in summary if name not in (ALL, *times)]
+    show("Quality, by the language of the question", table(*columns_of(summary, others)))
+    show("Times, by how the question was asked, p50", table(*columns_of(summary, times)))
     if missing := run.result["missing"]:
         rows = [[metric_of(m["metric"]).title, " ".join(m["languages"]), m["reason"]]
                 for m in missing]  # fmt: skip

@@ -8,13 +8,16 @@ from statistics import fmean, median
 from typing import Any
 
 from benchmarks.quality_metrics import BY_KEY, METRICS, Metric
-from benchmarks.quality_turn import Judged
+from benchmarks.quality_turn import Asked, Judged
 from benchmarks.quality_voice import deviation_hz
 from benchmarks.report import table
 
 ALL, SWITCHED = "all", "switched"
-"""Groups: every turn, and those whose language is not that of the turn before in the session. The
-others are the languages."""
+"""Groups of turns: every one, and those whose language is not that of the turn before in the
+session. The others are the languages, and how a question was asked."""
+
+ASKED: tuple[Asked, ...] = ("aloud", "in writing")
+"""Times are told apart by it: a question in writing spares decoding and ASR."""
 
 WANDER = Metric("f0_wander_hz", "pitch, RMSE across turns", "Hz", 1, "voice", "lower", 5.0)
 """Of a group rather than of a turn: about the mean of its turns."""
@@ -33,27 +36,24 @@ class BaselineError(Exception):
 
 
 def summary_of(turns: Sequence[Judged]) -> dict[str, dict[str, float]]:
-    """Times of all turns together, as medians; everything else by language, and once more of the
-    turns after a change of language: means, of the lips' offset the median."""
-    languages = dict.fromkeys(turn.place.line.language for turn in turns)
-    groups = {
-        ALL: turns,
-        **{own: [t for t in turns if t.place.line.language == own] for own in languages},
-        SWITCHED: [turn for turn in turns if turn.place.is_switched],
-    }
-    found = {name: _group(name, members) for name, members in groups.items()}
+    """Times by how the question was asked, as medians; everything else by language, and once more
+    of the turns after a change of language: means, of the lips' offset the median."""
+    times = [metric for metric in METRICS if metric.kind == "time"]
+    others = [metric for metric in METRICS if metric.kind != "time"]
+    found = {ALL: {N_FAILED.key: float(sum(bool(turn.error) for turn in turns))}}
+    for asked in ASKED:
+        found[asked] = _figures([turn for turn in turns if turn.asked == asked], times)
+    for language in dict.fromkeys(turn.place.line.language for turn in turns):
+        own = [turn for turn in turns if turn.place.line.language == language]
+        found[language] = _figures(own, others) | _wander(own)
+    found[SWITCHED] = _figures([turn for turn in turns if turn.place.is_switched], others)
     return {name: figures for name, figures in found.items() if figures}
 
 
-def _group(name: str, turns: Sequence[Judged]) -> dict[str, float]:
-    if name == ALL:
-        figures = {N_FAILED.key: float(sum(bool(turn.error) for turn in turns))}
-        return figures | _figures(turns, [m for m in METRICS if m.kind == "time"])
-    figures = _figures(turns, [m for m in METRICS if m.kind != "time"])
+def _wander(turns: Sequence[Judged]) -> dict[str, float]:
+    """Of one language: another has another voice, unless it is a copied one."""
     means = [t.figures["f0_mean_hz"] for t in turns if "f0_mean_hz" in t.figures]
-    if len(means) > 1 and name != SWITCHED:  # which is of several languages, so of several voices
-        figures[WANDER.key] = round(deviation_hz(means), 4)
-    return figures
+    return {WANDER.key: round(deviation_hz(means), 4)} if len(means) > 1 else {}
 
 
 def _figures(turns: Sequence[Judged], metrics: Sequence[Metric]) -> dict[str, float]:

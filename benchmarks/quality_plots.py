@@ -20,6 +20,8 @@ _STEPS = (
 )  # fmt: skip
 _TITLES = {metric.key: metric.title for metric in METRICS}
 
+_OTHERS = 0.6  # what another speaker of the same language may reach. Source: EMBEDDED.md
+
 OFFSET_LIMITS_MS = (-80.0, 40.0)
 """Between sound and lips, positive where sound leads. Source: STYLE.md section 8, stricter than
 ITU-R BT.1359."""
@@ -80,7 +82,8 @@ def _draw_errors(axes: Any, turns: Sequence[Judged]) -> None:
 
 def _draw_similarity(axes: Any, turns: Sequence[Judged]) -> None:
     _by_language(axes, turns, "speaker_similarity")
-    axes.set_xlim(right=1.02)
+    low = min(turn.figures["speaker_similarity"] for turn in turns)
+    axes.set_xlim(min(low - 0.02, _OTHERS), 1.0)  # or tiny differences would look large
 
 
 def _draw_pitch(axes: Any, turns: Sequence[Judged], references: Mapping[str, Reference]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.machine import Machine
 from benchmarks.plot_page import svg_of
-from benchmarks.quality_baseline import ALL, HEADER, Compared, metric_of
+from benchmarks.quality_baseline import ALL, ASKED, HEADER, Compared, metric_of
 from benchmarks.quality_metrics import METRICS, Metric, error_rate_name
 from benchmarks.quality_plots import figures_of
 from benchmarks.quality_turn import Judged, Reference
@@ -22,29 +22,32 @@ h2 { margin-top: 2.5rem; border-bottom: 2px solid #ccc }
 svg, video { max-width: 100%; height: auto }
 table { border-collapse: collapse; font-size: .85rem; margin: .5rem 0 1rem }
 th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child, td.words { text-align: left }
+.words { text-align: left }
 .scroll { overflow-x: auto }
 .bad { color: #a00000; font-weight: bold }
 .quiet { color: #555 }
 article { display: grid; grid-template-columns: 15rem 1fr; gap: 1.2rem; padding: 1rem 0;
   border-bottom: 1px solid #ddd }
 article h3 { margin: 0; grid-column: 1 / -1 }
-article video { width: 15rem; background: #eee }
+article video { width: 15rem; background: #eee center / cover }
 audio { display: block; height: 2rem; margin: .2rem 0 }
 dt { font-size: .8rem; color: #555 } dd { margin: 0 0 .5rem }
 @media (max-width: 40rem) { article { grid-template-columns: 1fr } }
 """
 
+_WORDS = " class=words"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that a report shows. ``result`` and ``machine`` make the run's JSON; ``compared`` is
-    empty without a baseline."""
+    """All that a report shows. ``result`` and ``machine`` make the run's JSON; ``face`` is a WebP
+    picture that stands where a video has not begun; ``compared`` is empty without a baseline."""
 
     result: Mapping[str, Any]
     machine: Mapping[str, Any]
     turns: Sequence[Judged]
     references: Mapping[str, Reference]
+    face: bytes
     compared: Sequence[Compared] = ()
 
 
@@ -65,8 +68,15 @@ def report_page(run: Run) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}'
         f'</title>\n<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style>\n" + "\n".join(part for part in parts if part) + "\n</html>\n"
+        f"<style>{_STYLE}{_poster(run.face)}</style>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</html>\n"
     )
+
+
+def _poster(face: bytes) -> str:
+    """Once for all videos."""
+    return f"article video {{ background-image: url({_data_uri(face, 'image/webp')}) }}"
 
 
 def _facts(run: Run) -> str:
@@ -85,34 +95,43 @@ def _baseline(found: Sequence[Compared]) -> str:
         return ""
     n_worse = sum(one.is_regression for one in found)
     said = f"{n_worse} regressions" if n_worse else "No regression"
-    rows = [(one.row(), "bad" if one.is_regression else "") for one in found]
-    rows.sort(key=lambda row: row[1] != "bad")
-    return f"<h2>Against the baseline: {said}</h2>{_table(HEADER, rows)}"
+    ordered = sorted(found, key=lambda one: not one.is_regression)
+    rows = [one.row() for one in ordered]
+    return f"<h2>Against the baseline: {said}</h2>{_table(HEADER, rows, n_bad=n_worse)}"
 
 
 def _summary(summary: Mapping[str, Mapping[str, float]]) -> str:
-    """Quality by language in columns; times, which belong to all turns, in a table of their own."""
-    times = [(_row(metric_of(key), [value]), "") for key, value in summary[ALL].items()]
-    groups = [name for name in summary if name != ALL]
-    keys = dict.fromkeys(key for name in groups for key in summary[name])
-    rows = [(_row(metric_of(k), [summary[name].get(k) for name in groups]), "") for k in keys]
+    """Quality by language, and times by how the question was asked."""
+    times = [name for name in ASKED if name in summary]
+    others = [name for name in summary if name not in (ALL, *times)]
     return (
         "<h2>Figures</h2><p>Means by language, and of the turns after a change of language; "
-        f"of the lips' offset medians.</p>{_table(('', *groups), rows)}"
-        f"<p>Times: medians of all turns.</p>{_table(('', 'p50'), times)}"
+        f"of the lips' offset medians.</p>{_table(*columns_of(summary, others))}"
+        f"<p>Times by how the question was asked, medians.</p>{_table(*columns_of(summary, times))}"
     )
 
 
-def _row(metric: Metric, values: Sequence[float | None]) -> list[str]:
-    title = f"{metric.title}, {metric.unit}" if metric.unit else metric.title
-    return [title, *(metric.shown(value) for value in values)]
+def columns_of(
+    summary: Mapping[str, Mapping[str, float]], groups: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The groups of a summary side by side: header and rows of a table."""
+    keys = dict.fromkeys(key for name in groups for key in summary[name])
+    rows = [
+        [_title(metric_of(key)), *(metric_of(key).shown(summary[n].get(key)) for n in groups)]
+        for key in keys
+    ]
+    return ["figure", *groups], rows
+
+
+def _title(metric: Metric) -> str:
+    return f"{metric.title}, {metric.unit}" if metric.unit else metric.title
 
 
 def _missing(missing: Sequence[Mapping[str, Any]]) -> str:
     if not missing:
         return ""
     rows = [
-        ([metric_of(one["metric"]).title, ", ".join(one["languages"]), one["reason"]], "")
+        [metric_of(one["metric"]).title, ", ".join(one["languages"]), one["reason"]]
         for one in missing
     ]
     head = ("figure", "languages", "why")
@@ -138,7 +157,7 @@ def _voices(references: Mapping[str, Reference]) -> str:
 
 def _turn(turn: Judged) -> str:
     language = turn.place.line.language
-    title = html.escape(f"{turn.place.name}, {language}, asked by {turn.asked}")
+    title = html.escape(f"{turn.place.name}: {language}, asked {turn.asked}")
     if turn.error:
         return f"<article><h3>{title}</h3><p class=bad>{html.escape(turn.error)}</p></article>"
     return (
@@ -149,14 +168,16 @@ def _turn(turn: Judged) -> str:
 
 def _words(turn: Judged) -> str:
     player = _audio(turn.question) if turn.question else ""
-    said = [("asked", turn.place.line.text, player)]
-    if turn.asked == "speech":
-        said.append(("heard", turn.turn["user_text"], ""))
-    said.append((f"answered, in {turn.spoken}", turn.turn["response_text"], ""))
+    line = turn.place.line
+    said = [("asked", line.language, line.text, player)]
+    if turn.asked == "aloud":
+        said.append(("heard", line.language, turn.turn["user_text"], ""))
+    said.append((f"answered, in {turn.spoken}", turn.spoken, turn.turn["response_text"], ""))
     if turn.reply_heard:
-        said.append(("the answer as the ASR hears it", turn.reply_heard, ""))
+        said.append(("the answer as the ASR hears it", turn.spoken, turn.reply_heard, ""))
     return "".join(
-        f"<dt>{html.escape(name)}<dd>{html.escape(text)}{more}" for name, text, more in said
+        f"<dt>{html.escape(name)}<dd lang={html.escape(language)}>{html.escape(text)}{more}"
+        for name, language, text, more in said
     )
 
 
@@ -167,24 +188,32 @@ def _turn_figures(turn: Judged) -> str:
         for m in METRICS
         if m.key in turn.figures
     ]
-    rows = [([name, f"{m.shown(turn.figures[m.key])} {m.unit}".strip()], "") for name, m in cells]
+    rows = [[name, f"{m.shown(turn.figures[m.key])} {m.unit}".strip()] for name, m in cells]
     half = (len(rows) + 1) // 2
     tables = "".join(f"<div>{_table((), part)}</div>" for part in (rows[:half], rows[half:]))
     return f'<div style="display: flex; gap: 2rem; flex-wrap: wrap">{tables}</div>'
 
 
-def _table(header: Sequence[str], rows: Sequence[tuple[Sequence[str], str]]) -> str:
-    """``rows``: cells, and the class of the line."""
-    head = "".join(f"<th scope=col>{html.escape(name)}" for name in header)
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], n_bad: int = 0) -> str:
+    """Numbers to the right, words to the left; the first ``n_bad`` rows stand out."""
+    is_words = [all(_is_words(row[at]) for row in rows) for at in range(len(header))]
+    head = "".join(
+        f"<th scope=col{_WORDS if words else ''}>{html.escape(name)}"
+        for name, words in zip(header, is_words, strict=True)
+    )
     body = "".join(
-        f'<tr class="{name}">' + "".join(_cell(cell) for cell in cells) for cells, name in rows
+        f"<tr{' class=bad' if n < n_bad else ''}>" + "".join(_cell(text) for text in row)
+        for n, row in enumerate(rows)
     )
     return f"<div class=scroll><table><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>"
 
 
 def _cell(text: str) -> str:
-    is_number = text[:1].isdigit() or text[:1] in "-±+"
-    return f"<td{'' if is_number else ' class=words'}>{html.escape(text)}"
+    return f"<td{_WORDS if _is_words(text) else ''}>{html.escape(text)}"
+
+
+def _is_words(text: str) -> bool:
+    return not (text[:1].isdigit() or text[:1] in "-±+")
 
 
 def _audio(data: bytes) -> str:

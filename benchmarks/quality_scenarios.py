@@ -31,7 +31,7 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("en-short", (Line("en", "Hello, how are you today?"),)),
-    Scenario("en-medium", (Line("en", "Who are you, and what can you do for me?"),)),
+    Scenario("en-medium", (Line("en", "Please tell me who you are, and what you can do for me."),)),
     Scenario(
         "en-long",
         (
@@ -63,7 +63,7 @@ SCENARIOS = (
     Scenario(
         "en-zh",
         (
-            Line("en", "Could you tell me a good joke, please?"),
+            Line("en", "Could you tell me a good joke, please? I would like to laugh today."),
             Line("zh", "谢谢你。请再用中文给我讲一个笑话。"),
         ),
     ),
@@ -77,7 +77,7 @@ SCENARIOS = (
     Scenario(
         "en-zh-es",
         (
-            Line("en", "Good morning, can you tell me who you are?"),
+            Line("en", "Good morning. Please introduce yourself."),
             Line("zh", "很高兴认识你。你会做什么？"),
             Line("es", "Gracias por todo. ¿Y cómo estás tú?"),
         ),

@@ -122,6 +122,14 @@ class Evaluated:
             raise AnswerError("the server kept no video: its profile's retention_s must not be 0")
         return Answered(turn, self._checked(self._http.get(turn["video_url"])).content)
 
+    def thumbnail(self, avatar_id: str) -> bytes:
+        """The face at rest, a WebP picture.
+
+        Raises:
+            AnswerError: there is none.
+        """
+        return self._checked(self._http.get(f"/api/v1/avatars/{avatar_id}/thumbnail")).content
+
     def speak(self, text: str, language: str) -> AudioChunk:
         """A text in the default voice of its language.
 

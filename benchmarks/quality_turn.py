@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from benchmarks.speech import Speaker, wav
 from deployments.types import AudioChunk
 
 Figures = dict[str, float]
+Asked = Literal["aloud", "in writing"]
 T = TypeVar("T")
 
 _PERCENTILES = (5, 25, 50, 75, 95)
@@ -60,7 +61,7 @@ class Judged:
     there has its reason in ``missing``. ``error`` is set where there was no answer."""
 
     place: Place
-    asked: str = "text"
+    asked: Asked = "in writing"
     turn: Mapping[str, Any] = field(default_factory=dict)
     reply_heard: str = ""
     reply_language: str = ""
@@ -119,7 +120,7 @@ class Judge:
         judged = Judged(place)
         if self._served.hears(line.language):
             said = self._speaker.say(line.text, line.language)
-            judged.asked, judged.question = "speech", wav(said.samples, said.sample_rate_hz)
+            judged.asked, judged.question = "aloud", wav(said.samples, said.sample_rate_hz)
         try:
             answered = self._server.ask(
                 question=judged.question or None,

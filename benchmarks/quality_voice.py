@@ -5,10 +5,12 @@ Resemblyzer is Apache-2.0 and carries the weights of its encoder in its wheel (G
 """
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -62,11 +64,10 @@ def pitch_of(audio: AudioChunk) -> Pitch:
     Raises:
         ValueError: too little of it is voiced.
     """
-    import pyworld
-
-    samples, rate_hz = audio.samples.astype(np.float64), audio.sample_rate_hz
-    coarse, times = pyworld.dio(samples, rate_hz, f0_floor=LOWEST_HZ, f0_ceil=HIGHEST_HZ)
-    hz = np.asarray(pyworld.stonemask(samples, coarse, times, rate_hz), np.float64)
+    world, rate_hz = _world(), audio.sample_rate_hz
+    samples = audio.samples.astype(np.float64)
+    coarse, times = world.dio(samples, rate_hz, f0_floor=LOWEST_HZ, f0_ceil=HIGHEST_HZ)
+    hz = np.asarray(world.stonemask(samples, coarse, times, rate_hz), np.float64)
     voiced = hz[hz > 0]
     if len(voiced) * 0.005 < LEAST_VOICED_S:
         raise ValueError(f"less than {LEAST_VOICED_S} s of it has a pitch")
@@ -113,20 +114,30 @@ def _levelled(samples: Samples) -> Samples:
 
 
 @cache
+def _world() -> Any:
+    # Its only use of setuptools' old module, which setuptools no longer has, is to ask its version.
+    with _standing_in("pkg_resources", get_distribution=distribution):
+        import pyworld
+    return pyworld
+
+
+@cache
 def _encoder() -> Any:
-    with _without_webrtcvad():
+    # webrtcvad has no wheel, and only resemblyzer's own preprocessing calls it; here pauses are
+    # found by loudness. What it imports of SciPy is to move one day, and says so.
+    with _standing_in("webrtcvad"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
         from resemblyzer import VoiceEncoder
     return VoiceEncoder("cpu", verbose=False)
 
 
 @contextmanager
-def _without_webrtcvad() -> Iterator[None]:
-    """Let resemblyzer be imported without webrtcvad, which has no wheel and which only its own
-    preprocessing calls; pauses are found by loudness here."""
-    name = "webrtcvad"
+def _standing_in(name: str, **attributes: Any) -> Iterator[None]:
+    """Let a package be imported without another that it asks for and does not need."""
     is_missing = find_spec(name) is None
     if is_missing:
-        sys.modules[name] = ModuleType(name)
+        sys.modules[name] = stand_in = ModuleType(name)
+        vars(stand_in).update(attributes)
     try:
         yield
     finally:

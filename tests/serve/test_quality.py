@@ -37,7 +37,7 @@ def read(files: Path) -> dict[str, Any]:
 def test_a_run_finds_the_embedded_profile_as_it_is_known_to_be(files: Path) -> None:
     run = read(files)
     english, switched = run["summary"]["en"], run["summary"]["switched"]
-    assert [turn["asked"] for turn in run["turns"]] == ["speech", "speech", "text"]
+    assert [turn["asked"] for turn in run["turns"]] == ["aloud", "aloud", "in writing"]
     assert english["reply_error_rate"] < 0.3
     assert english["reply_language_right"] == switched["reply_language_right"] == 1.0
     assert -80 <= english["av_offset_ms"] <= 40

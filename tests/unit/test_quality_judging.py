@@ -177,7 +177,7 @@ def test_times_are_given_by_every_profile() -> None:
 def test_a_question_is_spoken_where_it_can_be_heard_and_no_language_is_told() -> None:
     script = Scripted()
     turn = judged(script)
-    assert turn.asked == "speech"
+    assert turn.asked == "aloud"
     assert turn.question[:4] == b"RIFF"
     assert 'name="audio"' in form(script)
     assert 'name="language"' not in form(script)
@@ -187,7 +187,7 @@ def test_a_question_is_spoken_where_it_can_be_heard_and_no_language_is_told() ->
 def test_a_question_is_written_where_it_could_not_be_heard_and_goes_on_with_the_session() -> None:
     script = Scripted()
     turn = judged(script, CHINESE, "session-0001")
-    assert turn.asked == "text"
+    assert turn.asked == "in writing"
     fields = dict(pair.split("=") for pair in form(script).split("&"))
     assert fields.keys() == {"text", "session_id"}
     assert fields["session_id"] == "session-0001"

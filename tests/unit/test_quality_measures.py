@@ -12,6 +12,8 @@ from benchmarks.quality_voice import (
     embedding,
     pitch_of,
     similarity,
+    why_no_embedding,
+    why_no_pitch,
     without_pauses,
 )
 from benchmarks.speech import Speaker
@@ -19,6 +21,9 @@ from deployments.registry import load_engine
 from deployments.types import AudioChunk, ReplySentence
 
 RATE_HZ = 24_000
+
+needs_pitch = pytest.mark.skipif(bool(why_no_pitch()), reason=why_no_pitch())
+needs_embedding = pytest.mark.skipif(bool(why_no_embedding()), reason=why_no_embedding())
 
 
 # Words.
@@ -94,24 +99,24 @@ def steady(hz: float, seconds: float = 2.0) -> NDArray[np.float64]:
     return np.full(round(seconds * RATE_HZ), hz)
 
 
+@needs_pitch
 @pytest.mark.parametrize("hz", [90.0, 120.0, 210.0, 320.0])
 def test_a_known_pitch_is_found(hz: float) -> None:
-    pytest.importorskip("pyworld")
     assert pitch_of(voice(steady(hz))).mean_hz == pytest.approx(hz, rel=0.01)
 
 
+@needs_pitch
 def test_a_rising_voice_has_the_pitches_on_its_way() -> None:
-    pytest.importorskip("pyworld")
     pitch = pitch_of(voice(np.linspace(100.0, 200.0, 3 * RATE_HZ)))
     assert pitch.mean_hz == pytest.approx(150.0, rel=0.02)
     assert np.percentile(pitch.hz, [10, 90]) == pytest.approx([110.0, 190.0], rel=0.03)
 
 
+@needs_pitch
 @pytest.mark.parametrize(
     "sound", [np.zeros(RATE_HZ), np.random.default_rng(1).normal(0, 0.1, 4000)]
 )
 def test_silence_and_a_short_noise_have_no_pitch(sound: NDArray[np.float64]) -> None:
-    pytest.importorskip("pyworld")
     with pytest.raises(ValueError, match="pitch"):
         pitch_of(AudioChunk(sound.astype(np.float32), RATE_HZ))
 
@@ -144,18 +149,16 @@ FIRST = "The morning ferry crosses the bay in calm weather, and the gulls follow
 SECOND = "On the other shore, people are waiting with coffee and with newspapers."
 
 
+@needs_embedding
 def test_the_same_voice_is_more_alike_than_another() -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("resemblyzer")
     known = embedding(said("en-f", FIRST))
     same, other = (similarity(known, embedding(said(v, SECOND))) for v in ("en-f", "en-m"))
     assert same > 0.8
     assert other < same - 0.15
 
 
+@needs_embedding
 def test_neither_loudness_nor_pauses_make_another_speaker() -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("resemblyzer")
     sound = said("en-f", FIRST)
     pause = np.zeros(sound.sample_rate_hz, np.float32)
     quiet = AudioChunk(np.concatenate([pause, 0.2 * sound.samples, pause]), sound.sample_rate_hz)
