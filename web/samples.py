@@ -79,7 +79,7 @@ def too_long() -> UnusableInputError:
 
 
 def judge(audio: AudioChunk, vad: VadEngine, threshold: float) -> SampleFacts:
-    """What a sample is like, if a voice can be copied from it. Blocks, for 0.1 s.
+    """What a sample is like, if a voice can be copied from it. Blocks: 0.3 s for 30 s of sound.
 
     Args:
         audio: mono, at ``RATE_HZ``.
