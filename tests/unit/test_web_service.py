@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from deployments.errors import ConfigError
 from tests.unit.test_web_turns import problem
-from tests.web_fakes import ServeProxy, World, clip, make_world, ready
+from tests.web_fakes import ServeProxy, World, make_world, ready
 from web.health import CachedHealth, Health
 from web.metrics import MetricsRelay, merged
 from web.problems import CODES
