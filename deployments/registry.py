@@ -11,6 +11,7 @@ ENGINES: dict[tuple[str, str], str] = {
     ("vad", "silero"): "deployments.vad.silero:SileroVad",
     ("vad", "fake"): "deployments.vad.fake:FakeVad",
     ("asr", "moonshine"): "deployments.asr.moonshine:MoonshineAsr",
+    ("asr", "faster_whisper"): "deployments.asr.faster_whisper:FasterWhisperAsr",
     ("asr", "fake"): "deployments.asr.fake:FakeAsr",
     ("llm", "rules"): "deployments.llm.rules:RulesLlm",
     ("llm", "gemini"): "deployments.llm.gemini:GeminiLlm",

@@ -99,6 +99,16 @@ def make_model(tokenizer: Any, mels: int, width: int) -> Any:
     return model
 
 
+def listen(model: Any) -> None:
+    """Let the sound decide what is written. As they come, random weights repeat one token whatever
+    they hear, since what was written last outweighs everything else."""
+    for layer in model.model.decoder.layers:
+        attention = layer.encoder_attn
+        for part, times in ((attention.q_proj, 30), (attention.k_proj, 30), (attention.v_proj, 30)):
+            part.weight.data *= times
+        attention.out_proj.weight.data *= 30
+
+
 def build(
     out: Path, seed: int = 7, mels: int = 80, width: int = 32, quantization: str = "int8"
 ) -> None:
@@ -111,6 +121,7 @@ def build(
     torch.manual_seed(seed)
     tokenizer = make_tokenizer(mels == 128)
     model = make_model(tokenizer, mels, width)
+    listen(model)
     with tempfile.TemporaryDirectory() as work:
         model.save_pretrained(work)
         WhisperFeatureExtractor(feature_size=mels).save_pretrained(work)
