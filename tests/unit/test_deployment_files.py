@@ -63,11 +63,11 @@ def test_every_base_is_a_stage_or_pinned_by_its_full_tag() -> None:
     assert all(re.search(r":\d+\.\d+\.\d+-[\w.-]+$", base) for base in outside)
 
 
-def test_each_profile_picks_its_base_and_its_lock() -> None:
-    assert {s.base for s in STAGES if "$" in s.base} == {"lock-${PROFILE}", "base-${PROFILE}"}
+def test_each_profile_picks_its_base_and_its_packages() -> None:
+    assert {s.base for s in STAGES if "$" in s.base} == {"packages-${PROFILE}", "base-${PROFILE}"}
     assert image_profiles() == {"embedded", "l4"}
     for profile in image_profiles():
-        [copy] = stage(f"lock-{profile}").all("COPY")
+        [copy] = stage(f"packages-{profile}").all("COPY")
         assert [(ROOT / source).is_file() for source in sources(copy)] == [True]
 
 
@@ -122,11 +122,20 @@ def test_what_is_run_parses_as_shell(run: Instruction) -> None:
     subprocess.run(["bash", "-n"], input=run.rest, text=True, check=True)
 
 
-def test_the_image_installs_as_the_makefile_does() -> None:
+@pytest.mark.parametrize("profile", sorted(image_profiles()))
+def test_the_image_installs_as_the_makefile_does(profile: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     options = ("--no-deps", "--require-hashes", "--no-input", "--disable-pip-version-check")
-    [installing] = [run.rest for run in stage("packages").all("RUN") if "pip install" in run.rest]
+    [run] = stage(f"packages-{profile}").all("RUN")
+    installing = run.rest.split("&&")[-1]
     assert [o for o in options if o not in installing or o not in makefile] == []
+
+
+def test_the_image_of_a_card_has_the_torch_of_the_makefile() -> None:
+    torch = re.search(r"^TORCH := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert torch is not None
+    [run] = stage("packages-l4").all("RUN")
+    assert run.rest.split("&&")[0].split()[-1] == torch[1]
 
 
 def test_the_image_starts_the_launcher_and_asks_it_for_its_health() -> None:
@@ -260,7 +269,7 @@ def compose(name: str) -> dict[str, Any]:
 COMPOSE_SCHEMA = ("--builtin-schema", "vendor.compose-spec")
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "compose.l4.yaml"])
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.cpu.yaml", "compose.l4.yaml"])
 def test_compose_files_fit_their_schema(name: str) -> None:
     assert checked("check-jsonschema", *COMPOSE_SCHEMA, DOCKER / name) == ""
 
@@ -341,9 +350,28 @@ def test_no_container_may_become_more_than_it_is() -> None:
         assert service["deploy"]["resources"]["limits"]["memory"]
 
 
-def test_the_l4_file_adds_the_card_and_the_models_to_the_same_server() -> None:
-    [(name, server)] = compose("compose.l4.yaml")["services"].items()
+def test_the_l4_file_adds_the_card_to_the_same_server() -> None:
+    server = compose("compose.l4.yaml")["services"]["server"]
     [device] = server["deploy"]["resources"]["reservations"]["devices"]
-    assert (name, device) == ("server", {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]})
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     assert server["build"]["args"]["PROFILE"] in image_profiles()
-    assert [volume.rpartition("/")[2] for volume in server["volumes"]] == ["models:ro"]
+
+
+@pytest.mark.parametrize("profile", ["cpu", "l4"])
+def test_weights_are_fetched_by_one_container_and_only_read_by_the_other(profile: str) -> None:
+    services = compose(f"compose.{profile}.yaml")["services"]
+    assert set(services) == {"server", "models"}
+    folder = "${MODELS_DIR:-./models}:/models"
+    assert services["server"]["volumes"] == [f"{folder}:ro"]
+    assert services["models"]["volumes"] == [folder]
+    assert services["models"]["environment"]["PROFILE"] == profile
+    assert services["models"]["profiles"] == ["models"]  # not started with the server
+
+
+@pytest.mark.parametrize("profile", ["cpu", "l4"])
+def test_the_server_is_told_everything_that_its_profile_leaves_to_the_environment(
+    profile: str,
+) -> None:
+    asked = set(re.findall(r"\$\{(\w+):-", (ROOT / "cluster" / f"{profile}.yaml").read_text()))
+    assert asked
+    assert asked <= set(compose(f"compose.{profile}.yaml")["services"]["server"]["environment"])
