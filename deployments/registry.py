@@ -19,6 +19,7 @@ ENGINES: dict[tuple[str, str], str] = {
     ("llm", "chain"): "deployments.llm.chain:ChainLlm",
     ("llm", "fake"): "deployments.llm.fake:FakeLlm",
     ("tts", "espeak"): "deployments.tts.espeak:EspeakTts",
+    ("tts", "xtts"): "deployments.tts.xtts:XttsTts",
     ("tts", "fake"): "deployments.tts.fake:FakeTts",
     ("avatar", "warp2d"): "deployments.avatar.warp2d:Warp2dAvatar",
     ("avatar", "fake"): "deployments.avatar.fake:FakeAvatar",
