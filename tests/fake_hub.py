@@ -77,8 +77,10 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             parts = unquote(urlsplit(self.path).path).strip("/").split("/")
             if parts[:2] == ["api", "models"]:
                 self._tell("/".join(parts[2:4]), parts[5] if len(parts) > 5 else "main")
-            else:
+            elif parts[2:3] == ["resolve"]:
                 self._send("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
+            else:  # the library asks for more than models
+                self._refuse(404, "")
 
         def _tell(self, name: str, revision: str) -> None:
             repo = hub.repos.get(name)
