@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import yaml
-from playwright.async_api import Browser, Playwright, async_playwright
+from playwright.async_api import Browser, Playwright, ViewportSize, async_playwright
 
 from deployments.registry import load_engine
 from deployments.types import ReplySentence, Samples
@@ -89,10 +89,13 @@ def write_wav(path: Path, samples: Samples, rate_hz: int) -> None:
 
 @pytest.fixture(scope="session")
 def studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The fakes on real Serve, with a voice that can be copied."""
+    """The fakes on real Serve: voices can be copied, and the language model is out."""
     config = yaml.safe_load((ROOT / "cluster" / "fake.yaml").read_text())
-    tts = {"engine": "fake", "options": {"voice_format": "tones"}}
-    config["applications"][0]["args"]["tts"] = tts
+    out = {"engine": "fake", "name": "large-model", "options": {"fail_load": True}}
+    config["applications"][0]["args"] |= {
+        "llm": {"engine": "chain", "options": {"engines": [out, {"engine": "rules"}]}},
+        "tts": {"engine": "fake", "options": {"voice_format": "tones"}},
+    }
     path: Path = tmp_path_factory.mktemp("profile") / "studio.yaml"
     path.write_text(yaml.safe_dump(config))
     with running(path) as server:
@@ -186,4 +189,4 @@ async def open_page(browser: Browser, server_url: str) -> AsyncIterator[OpenPage
         assert page.faults == []
 
 
-DESKTOP = {"width": 1280, "height": 800}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}

@@ -69,8 +69,8 @@ async def test_a_voice_read_aloud_is_added_chosen_and_spoken(voices: OwnDialog) 
 
     async with page.page.expect_request("**/conversation/stream") as asked:
         await page.ask(SHORT)
-    assert added["id"] in (await asked.value).post_data_buffer.decode()
-    await page.finishes()
+    assert added["id"].encode() in ((await asked.value).post_data_buffer or b"")
+    await page.reaches("speaking")
 
 
 async def test_what_is_wrong_with_a_sample_is_said_in_the_servers_words_and_nothing_is_lost(
@@ -187,7 +187,7 @@ async def test_a_voice_that_somebody_else_deleted_is_chosen_no_more(
     await expect(page.at("problem-advice")).to_contain_text("No such voice")
     await expect(page.at("voice")).to_have_value("")
     await page.at("retry").click()
-    await page.finishes()
+    await page.reaches("speaking")
 
 
 async def test_the_text_to_read_follows_the_language(voices: OwnDialog) -> None:

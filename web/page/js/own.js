@@ -39,7 +39,7 @@ export class OwnDialog {
   }
 
   async open() {
-    this.#hideProblem(); // what failed after it was closed
+    this.#reset(); // something may have come, or failed, after it was closed
     this.#dialog.showModal();
     await this.#on.opening().catch((problem) => this.#show(problem));
   }

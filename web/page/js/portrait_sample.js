@@ -60,9 +60,10 @@ export class PortraitSample extends Sample {
   }
 
   async #take() {
+    this.parts.camera.pause(); // it shows what was taken until that is there
     const picture = await pictureOf(this.parts.camera);
-    this.#closeCamera();
     await this.#show(picture, "The picture you took");
+    this.#closeCamera();
     this.keep(picture);
   }
 
