@@ -45,7 +45,8 @@ class Warp2dAvatar:
         )
 
     def prepare(self, source: PortraitSource) -> WarpPortrait:
-        """Fields, lids and the mouth's inside for one portrait; about 1 s.
+        """Fields, lids and the mouth's inside for one portrait, its lips closed if they were not;
+        0.12 to 0.2 s.
 
         Raises:
             UnusableInputError: no landmarks, or a face too small to move.

@@ -1,6 +1,5 @@
 """A portrait and one row of motion to a frame, with a single remap of the picture."""
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -8,16 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.avatar.warp2d import mesh, mouth
+from deployments.avatar.warp2d.closing import closed, teeth_light
 from deployments.avatar.warp2d.columns import N_COLUMNS, Column
 from deployments.avatar.warp2d.eyes import Eye, find_eyes
-from deployments.avatar.warp2d.fields import (
-    STEP_PX,
-    Geometry,
-    face_fields,
-    grid_nodes,
-    head_fields,
-)
+from deployments.avatar.warp2d.fields import STEP_PX, face_fields, grid_nodes, head_fields
+from deployments.avatar.warp2d.geometry import Geometry, in_order
 from deployments.avatar.warp2d.pixels import remap, resized, shrunk
+from deployments.avatar.warp2d.seam import below_seam, through
 from deployments.types import Frame, PortraitSource
 
 _SCALE = 1.5  # the picture is kept larger than the frame, or each warp would soften it
@@ -25,7 +21,6 @@ _SEAM_POINTS = 41  # the lips' edges are drawn through so many points
 _N_INVERSIONS = (
     3  # fixed-point steps from forward to backward displacement; the third moves < 0.1 px
 )
-_SOFTEST_STEP_PX = 17.0  # how gradually the two halves of the face pass over on the cheeks
 _FADE_NODES = 10
 
 
@@ -56,7 +51,10 @@ def prepare(source: PortraitSource, width_px: int, height_px: int) -> WarpPortra
     """Everything about ``source``, which has landmarks, for frames of the given size."""
     landmarks = np.asarray(source.landmarks, dtype=np.float64)
     image, landmarks = _fit(source.image, landmarks, width_px, height_px)
-    face = Geometry.of(landmarks[: mesh.N_POINTS])
+    canvas = shrunk(image, round(width_px * _SCALE), round(height_px * _SCALE))
+    light = teeth_light(canvas, landmarks[: mesh.N_POINTS], _SCALE)
+    canvas, landmarks[: mesh.N_POINTS] = closed(canvas, landmarks[: mesh.N_POINTS], _SCALE)
+    face = Geometry.of(in_order(landmarks[: mesh.N_POINTS]))
     upper, lower, upper_seam, lower_seam = face_fields(face, width_px, height_px)
     nodes = grid_nodes(width_px, height_px)
     rows = height_px // STEP_PX
@@ -65,9 +63,8 @@ def prepare(source: PortraitSource, width_px: int, height_px: int) -> WarpPortra
     # The lower fields are used down to ``bottom``: there they must have become the upper ones.
     fade = np.clip((bottom - np.arange(rows, dtype=np.float32)) / _FADE_NODES, 0, 1)
     lower = upper + (lower - upper) * fade.astype(np.float32)[None, :, None, None]
-    smoother = _through(len(face.seam), _SEAM_POINTS)
+    smoother = through(len(face.seam), _SEAM_POINTS)
     seam = smoother @ face.seam
-    canvas = shrunk(image, round(width_px * _SCALE), round(height_px * _SCALE))
     x, y = np.meshgrid(np.arange(width_px), np.arange(height_px))
     identity = (np.stack([x, y], axis=-1) + 0.5) * _SCALE - 0.5
     return WarpPortrait(
@@ -84,7 +81,7 @@ def prepare(source: PortraitSource, width_px: int, height_px: int) -> WarpPortra
         upper_seam=np.einsum("sp,cpd->csd", smoother, upper_seam),
         lower_seam=np.einsum("sp,cpd->csd", smoother, lower_seam),
         head_seam=head_fields(face, seam),
-        mouth=mouth.paint_mouth(face.mouth_width, _parting(canvas, seam)),
+        mouth=mouth.paint_mouth(face.mouth_width, _parting(canvas, seam), light),
         jaw_rows=(top, bottom),
     )
 
@@ -129,7 +126,7 @@ def _where(
     below = _undo(here[top:bottom], lower) - portrait.nodes[top:bottom]
     part = resized(below * np.float32(_SCALE), width, (bottom - top) * STEP_PX)
     first = top * STEP_PX
-    weight = _below_seam(upper_lip, lower_lip, width, first)
+    weight = below_seam((upper_lip + lower_lip) / 2, width, first)
     region = where[first : first + len(part)]
     blended = region[: len(weight)]
     blended += (part[: len(weight)] - blended) * weight[..., None]
@@ -149,24 +146,6 @@ def _undo(points: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np
 def _sample(field: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
     at = (points - np.float32((STEP_PX - 1) / 2)) / np.float32(STEP_PX)
     return remap(field, at)
-
-
-def _below_seam(
-    upper_lip: NDArray[np.float64], lower_lip: NDArray[np.float64], width_px: int, first: int
-) -> NDArray[np.float32]:
-    """(rows from ``first``, width) 0 above the mouth's seam, 1 below; beyond the corners a soft
-    step. It has so many rows as it takes to reach 1 everywhere.
-    """
-    seam = (upper_lip + lower_lip) / 2
-    x = np.arange(width_px, dtype=np.float64)
-    y = np.interp(x, seam[:, 0], seam[:, 1])
-    beyond = np.maximum(np.maximum(seam[0, 0] - x, x - seam[-1, 0]), 0)
-    soft = 1 + np.minimum(beyond * 0.8, _SOFTEST_STEP_PX - 1)
-    last = math.ceil(float(y.max()) + _SOFTEST_STEP_PX / 2)
-    rows = np.arange(first, last, dtype=np.float32)[:, None]
-    step = (rows - y.astype(np.float32)) / soft.astype(np.float32) + np.float32(0.5)
-    weight: NDArray[np.float32] = np.clip(step, 0, 1).astype(np.float32, copy=False)
-    return weight
 
 
 def _open_mouth(
@@ -228,20 +207,3 @@ def _fit(
     y0 = round(min(max(centre[1] - 0.42 * cut_h, 0), height - cut_h))
     cut = image[y0 : y0 + round(cut_h), x0 : x0 + round(cut_w)]
     return cut, (landmarks - (x0, y0) + 0.5) / scale - 0.5
-
-
-def _through(n: int, m: int) -> NDArray[np.float64]:
-    """(m, n) matrix that takes n points to m points on the Catmull-Rom curve through them."""
-    matrix = np.zeros((m, n))
-    for row, at in enumerate(np.linspace(0, n - 1, m)):
-        i = min(int(at), n - 2)
-        t = at - i
-        weights = (
-            (-t + 2 * t**2 - t**3) / 2,
-            (2 - 5 * t**2 + 3 * t**3) / 2,
-            (t + 4 * t**2 - 3 * t**3) / 2,
-            (-(t**2) + t**3) / 2,
-        )
-        for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
-            matrix[row, min(max(i + offset, 0), n - 1)] += weight
-    return matrix

@@ -6,7 +6,7 @@ for each portrait, from the skin above the eye, and only laid over the frame's e
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from deployments.avatar.warp2d.pixels import blurred, remap
 from deployments.types import Frame
 
 N_PHASES = 16
+_PAINTED, _FOUND = 0.55, 0.8  # how much a lid takes the colour that the layout says, or the skin's
 _GAZE_X = 0.085  # of the eye's width: how far the iris moves at full gaze
 _GAZE_Y = 0.040
 
@@ -56,11 +57,18 @@ class Eye:
         picture[self.y : self.y + rows, self.x : self.x + cols] = eye
 
 
+class LidColour(NamedTuple):
+    """``bgr``: (3,). ``share``: 0..1 how much a closed lid takes of it."""
+
+    bgr: NDArray[np.float64]
+    share: float
+
+
 def find_eyes(
     image: Frame, landmarks: NDArray[np.float64], layout: Mapping[str, Any]
 ) -> tuple[Eye, Eye]:
     """Both eyes of ``image``; ``landmarks`` are in its pixels."""
-    lid = layout.get("lid_color_bgr")
+    lid = _lid_colour(image, landmarks, layout)
     left, right = (
         _eye(image, landmarks, upper, lower, lid)
         for upper, lower in zip(mesh.EYE_UPPER, mesh.EYE_LOWER, strict=True)
@@ -68,12 +76,25 @@ def find_eyes(
     return left, right
 
 
+def _lid_colour(
+    image: Frame, landmarks: NDArray[np.float64], layout: Mapping[str, Any]
+) -> LidColour:
+    """As the layout says it; else that of the skin below the eyes, since what lies above them in a
+    photograph may be shade, a crease, make-up or a pair of glasses."""
+    if "lid_color_bgr" in layout:
+        return LidColour(np.array(layout["lid_color_bgr"], dtype=np.float64), _PAINTED)
+    height, width = image.shape[:2]
+    x, y = np.clip(landmarks[list(mesh.UPPER_CHEEKS)].round(), 0, (width - 1, height - 1)).T
+    patches = blurred(image, 0.01 * width)[y.astype(int), x.astype(int)]
+    return LidColour(np.median(patches, axis=0).astype(np.float64), _FOUND)
+
+
 def _eye(
     image: Frame,
     landmarks: NDArray[np.float64],
     upper_ids: tuple[int, ...],
     lower_ids: tuple[int, ...],
-    lid_color: list[float] | None,
+    lid_colour: LidColour,
 ) -> Eye:
     upper, lower = landmarks[list(upper_ids)], landmarks[list(lower_ids)]
     width = float(np.linalg.norm(upper[-1] - upper[0]))
@@ -98,7 +119,7 @@ def _eye(
         identity=identity,
         shift=_gaze_shift(identity, contour, width),
         lids=tuple(
-            _lid(rest, top, bottom, upper - origin, width, phase / (N_PHASES - 1), lid_color)
+            _lid(rest, top, bottom, upper - origin, width, phase / (N_PHASES - 1), lid_colour)
             for phase in range(N_PHASES)
         ),
     )
@@ -151,7 +172,7 @@ def _lid(
     upper: NDArray[np.float64],
     width: float,
     shut: float,
-    lid_color: list[float] | None,
+    lid_colour: LidColour,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """One phase: premultiplied colour of the lid, and what is left of what lies under it."""
     rows, cols = rest.shape[:2]
@@ -172,9 +193,8 @@ def _lid(
     # A closed lid is a ball under skin: light on its middle, darker towards the lashes.
     along = (x - (upper[0, 0] + upper[-1, 0]) / 2) / (0.5 * width)
     ball = np.exp(-((along / 0.8) ** 2) - ((skin_part - 0.45) / 0.4) ** 2)
-    if lid_color is not None:
-        tint = np.array(lid_color, dtype=np.float64)
-        skin = skin + (tint - skin) * (0.55 * shut * np.clip(skin_part * 1.6, 0, 1))[..., None]
+    share = lid_colour.share * shut * np.clip(skin_part * 1.6, 0, 1)
+    skin = skin + (lid_colour.bgr - skin) * share[..., None]
     skin = skin * (1 + shut * (0.05 * ball - 0.07 * skin_part**3))[..., None]
     colour = skin + (lashes - skin) * t
     inside = (np.abs(along) < 1.06).astype(np.float64) * np.clip(

@@ -48,13 +48,17 @@ class Opening:
     height: NDArray[np.float32]
 
 
-def paint_mouth(width: float, parting: NDArray[np.float32], scale: float = 2.0) -> Mouth:
+def paint_mouth(
+    width: float, parting: NDArray[np.float32], light: float = 1.0, scale: float = 2.0
+) -> Mouth:
+    """``light``: how bright its teeth are, relative to those of the built-in face."""
     unit = width * scale
+    enamel = _ENAMEL * light
     return Mouth(
         width=width,
         scale=scale,
-        upper_teeth=_teeth(unit, _UPPER_TEETH, 0.150, 0.026, upper=True),
-        lower_teeth=_teeth(unit, _LOWER_TEETH, 0.110, 0.020, upper=False),
+        upper_teeth=_teeth(enamel, unit, _UPPER_TEETH, 0.150, 0.026, upper=True),
+        lower_teeth=_teeth(enamel, unit, _LOWER_TEETH, 0.110, 0.020, upper=False),
         tongue=_tongue(unit),
         parting=parting,
     )
@@ -130,7 +134,13 @@ def _put(
 
 
 def _teeth(
-    unit: float, widths: tuple[float, ...], height: float, arch: float, *, upper: bool
+    enamel: NDArray[np.float64],
+    unit: float,
+    widths: tuple[float, ...],
+    height: float,
+    arch: float,
+    *,
+    upper: bool,
 ) -> Sprite:
     """A row of teeth; the sprite's centre is the middle of the biting edge's height."""
     size = unit * _OVERSAMPLE
@@ -147,7 +157,7 @@ def _teeth(
             sag = arch * ((x - width / 2) / sum(widths)) ** 2 * size
             long = height * (1.0, 0.93, 0.98, 0.86, 0.76)[i] * size
             _tooth(alpha, light, (centre_x, base_y, width * size, long, sag), upper=upper)
-    return _finish(_ENAMEL, alpha, light, upper=upper)
+    return _finish(enamel, alpha, light, upper=upper)
 
 
 def _tooth(
