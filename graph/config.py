@@ -14,7 +14,7 @@ from deployments.config import (
     VadConfig,
 )
 from deployments.errors import ConfigError
-from deployments.registry import check_options
+from deployments.registry import check_options, engine_class
 from graph.admission import AdmissionSettings
 from graph.face import TurnSettings
 from web.keys import read_hashes
@@ -59,6 +59,24 @@ def check_config(config: AppConfig) -> None:
     for stage in ("vad", "asr", "llm", "tts", "avatar"):
         chosen = getattr(config, stage)
         check_options(stage, chosen.engine, chosen.options)
+    _check_patience(config.llm)
     check_exposure(config.ingress.host, config.ingress.api_keys_file)
     if config.ingress.api_keys_file is not None:
         read_hashes(config.ingress.api_keys_file)
+
+
+def _check_patience(llm: LlmConfig) -> None:
+    """A chain's last engine has its time before the graph gives all of them up.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if llm.engine != "chain":
+        return
+    patience_s = engine_class("llm", "chain").Settings.model_validate(llm.options).patience_s
+    if patience_s >= llm.first_output_timeout_s:
+        raise ConfigError(
+            f"the engines of the chain may take {patience_s:g} s together to begin, and "
+            f"llm.first_output_timeout_s is {llm.first_output_timeout_s:g}: raise that",
+            stage="llm",
+        )

@@ -65,7 +65,8 @@ def prompt_of(
             said first goes first.
     """
     name = _LANGUAGES.get(language, f"the language whose BCP 47 tag is {language!r}")
-    recent = _within(messages[:-1], n_history_tokens)
+    said = [message for message in messages[:-1] if message.content.strip()]
+    recent = _within(said, n_history_tokens)
     instruction = f"{persona}\n\n{_MANNER.format(language=name)}"
     return Prompt(instruction, _in_turns([*recent, messages[-1]]))
 
@@ -95,11 +96,9 @@ def _within(messages: Sequence[Message], n_tokens: int) -> list[Message]:
 
 
 def _in_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Without empty messages, and of one speaker's in a row one is made: servers refuse both."""
+    """Of one speaker's messages in a row one is made, since servers refuse several."""
     turns: list[Message] = []
     for message in messages:
-        if not message.content.strip():
-            continue
         if turns and turns[-1].role == message.role:
             message = Message(message.role, f"{turns.pop().content}\n{message.content}")
         turns.append(message)

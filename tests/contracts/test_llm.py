@@ -1,7 +1,7 @@
 """What every language model engine does, whoever wrote it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,26 +13,40 @@ from deployments.errors import (
     EngineLoadError,
     EngineRuntimeError,
 )
+from deployments.llm.chain import ChainLlm, Link
 from deployments.llm.engine import LlmEngine
 from deployments.llm.fake import FakeLlm
 from deployments.llm.rules import RulesLlm
 from deployments.registry import load_engine
 from deployments.types import LlmCapabilities, Message
+from tests.contracts.remote_llms import KEY, asked, remote, texts
+from tests.tiny_models.fake_llm_server import FakeLlmServer, serving
 
 
-@pytest.fixture(params=["rules", "fake"])
-def engine(request: pytest.FixtureRequest) -> LlmEngine:
-    loaded: LlmEngine = load_engine("llm", request.param, {})
-    return loaded
+@pytest.fixture
+def server() -> Iterator[FakeLlmServer]:
+    with serving(FakeLlmServer()) as one:
+        yield one
 
 
-def asked(text: str) -> tuple[Message, ...]:
-    return (Message("user", text),)
-
-
-async def texts(engine: LlmEngine, messages: Sequence[Message], language: str = "en") -> list[str]:
-    """The deltas of a whole reply, those without text left out."""
-    return [delta.text async for delta in engine.reply(messages, language) if delta.text]
+@pytest.fixture(params=["rules", "fake", "gemini", "openai_compatible", "chain"])
+async def engine(
+    request: pytest.FixtureRequest, server: FakeLlmServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[LlmEngine]:
+    """Of a chain, the one that reaches over the network comes first."""
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    if request.param in ("rules", "fake"):
+        yield load_engine("llm", request.param, {})
+        return
+    name = "gemini" if request.param == "chain" else request.param
+    async with remote(name, server) as loaded:
+        if request.param != "chain":
+            yield loaded
+            return
+        links = [Link(engine="gemini"), Link(engine="rules")]
+        settings = ChainLlm.Settings(engines=tuple(links))
+        known = {"gemini": loaded, "rules": load_engine("llm", "rules", {})}
+        yield ChainLlm(settings, load=lambda stage, engine, options: known[engine])
 
 
 def fake(**settings: Any) -> FakeLlm:

@@ -28,6 +28,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 N_PROMPT_TOKENS = 7
+TOKEN = "token-of-a-service-account"  # given out at /token, as Google's does for credentials
 TEXTS = {
     "English": "Hello there, friend. It is a fine day.",
     "Chinese": "你好，我的朋友。今天天气很好。",
@@ -153,8 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(200, {"name": "models/m", "object": "list", "data": [{"id": "m"}]})
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("content-length", 0))
-        body: Json = json.loads(self.rfile.read(length) or b"{}")
+        sent = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if self.path == "/token":
+            return self._json(200, {"access_token": TOKEN, "expires_in": 3600})
+        body: Json = json.loads(sent)
         request = Request(self.path, dict(self.headers.items()), body)
         self.fake.requests.append(request)
         if self._refuses_key() or self._lacks(f"{self.path} {body.get('model')}"):
