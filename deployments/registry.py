@@ -1,7 +1,7 @@
 """Which class is behind (stage, engine name); imported on first use."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
@@ -24,6 +24,16 @@ ENGINES: dict[tuple[str, str], str] = {
     ("avatar", "warp2d"): "deployments.avatar.warp2d:Warp2dAvatar",
     ("avatar", "fake"): "deployments.avatar.fake:FakeAvatar",
 }
+
+
+@runtime_checkable
+class ForeseesRefusal(Protocol):
+    """The class of an engine that may lack a key or a licence, which can be known before."""
+
+    @staticmethod
+    def lacks(settings: Any) -> str:
+        """What it will not load without, and how to give it, in one line; empty: nothing."""
+        ...
 
 
 def engine_class(stage: str, name: str) -> Any:

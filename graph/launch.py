@@ -24,12 +24,14 @@ from deployments import logical_gpu
 from deployments.errors import ConfigError
 from graph.environment import ray_environment
 from graph.fit import NoRoomError, Resources, Wish, check_room, wishes
+from graph.machine import check_machine
+from graph.needs import check_needs
 from graph.preflight import (
     ROOT,
     LaunchOptions,
     LaunchSettings,
-    check_machine,
     launch_settings,
+    profile_config,
     serve_config,
     wants_haproxy,
 )
@@ -74,6 +76,8 @@ def main(start: Start = one_node) -> int:
     _stop_on_signals(stop)
     try:
         config, settings = serve_config(options), launch_settings(options)
+        for warning in check_needs(profile_config(options), options.profile):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
         check_machine(options)
         with _run_folder() as folder, _ray(start, options, settings, folder) as token:
             _stop_on_signals(stop)  # Ray puts handlers of its own in their place
@@ -155,6 +159,7 @@ def _ray(
     os.environ.update(
         {
             MARK: run_id,
+            "PROFILE": options.profile,  # replicas name it where they say what to fetch
             "PYTHONPATH": python_path,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token_file),

@@ -22,6 +22,7 @@ from deployments.llm.remote import (
     Piece,
     RemoteSettings,
     broken,
+    has_any,
     read_key,
     refused,
     remote_reply,
@@ -68,6 +69,12 @@ class GeminiLlm:
         self._client = _client(settings, self._http)
         if settings.vertex_project is None:
             self._try_key()
+
+    @staticmethod
+    def lacks(settings: Settings) -> str:
+        """A key. Whether it is right, and credentials of Vertex AI, are not looked at here."""
+        has_key = bool(settings.api_key_file or settings.vertex_project) or has_any(_KEY_VARIABLES)
+        return "" if has_key else _NO_KEY
 
     def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[ReplyDelta, None]:
         """See ``LlmEngine.reply``."""

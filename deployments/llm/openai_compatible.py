@@ -19,6 +19,7 @@ from deployments.llm.remote import (
     Piece,
     RemoteSettings,
     broken,
+    has_any,
     read_key,
     refused,
     remote_reply,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ray.serve.avatar")
 
 _ENGINE = "openai_compatible"
+_KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = (
     "openai_compatible has no API key for OpenAI: set OPENAI_API_KEY, or name a file in its option "
     "api_key_file; for a server of your own set base_url"
@@ -56,6 +58,12 @@ class OpenAiCompatibleLlm:
         key = self._key()
         self._client = _client(settings.base_url, key)
         self._try_key(key)
+
+    @staticmethod
+    def lacks(settings: Settings) -> str:
+        """A key, where it needs one. Whether it is right is not looked at here."""
+        is_given = bool(settings.api_key_file or settings.base_url) or has_any((_KEY_VARIABLE,))
+        return "" if is_given else _NO_KEY
 
     def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[ReplyDelta, None]:
         """See ``LlmEngine.reply``."""
@@ -94,7 +102,7 @@ class OpenAiCompatibleLlm:
         EngineLoadError: OpenAI needs one, and there is none.
         """
         settings = self._settings
-        variables = () if settings.base_url else ("OPENAI_API_KEY",)
+        variables = () if settings.base_url else (_KEY_VARIABLE,)
         key = read_key(_ENGINE, settings.api_key_file, variables)
         if not key and settings.base_url is None:
             raise EngineLoadError(_NO_KEY, stage="llm")

@@ -177,6 +177,11 @@ def read_key(engine: str, file: Path | None, variables: Sequence[str]) -> str:
     return key
 
 
+def has_any(variables: Sequence[str]) -> bool:
+    """Whether one of the environment's variables holds a key."""
+    return any(os.environ.get(name, "").strip() for name in variables)
+
+
 def refused(engine: str, model: str, status: int, *, is_key: bool = False) -> EngineRuntimeError:
     """A server's status that is no success, in words for the operator.
 

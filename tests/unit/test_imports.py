@@ -10,8 +10,8 @@ PARTS = ("deployments", "graph", "web")
 STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
 COMPOSERS = {
-    "graph.app", "graph.config", "graph.environment", "graph.launch", "graph.models", "graph.needs",
-    "graph.preflight",
+    "graph.app", "graph.config", "graph.environment", "graph.launch", "graph.machine",
+    "graph.models", "graph.needs", "graph.preflight",
 }  # fmt: skip
 MAY_IMPORT_RAY = {
     "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments",

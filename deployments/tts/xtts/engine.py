@@ -9,7 +9,13 @@ from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeE
 from deployments.tts.blocks import BlockCutter, Cut, Piece
 from deployments.tts.xtts import voices
 from deployments.tts.xtts.latents import Latents, Sampling
-from deployments.tts.xtts.loading import fingerprint, loaded, planned, refusing
+from deployments.tts.xtts.loading import (
+    fingerprint,
+    licence_refusal,
+    loaded,
+    planned,
+    refusing,
+)
 from deployments.tts.xtts.parts import is_speakable, parts
 from deployments.tts.xtts.settings import MODEL, XttsSettings
 from deployments.tts.xtts.vocoder import Vocoding
@@ -65,7 +71,12 @@ class XttsTts:
     @staticmethod
     def models(settings: XttsSettings) -> tuple[ModelNeed, ...]:
         """The weights to fetch; none where the settings name a folder."""
-        return () if settings.model else (MODEL,)
+        return (MODEL,) if settings.model == MODEL.name else ()
+
+    @staticmethod
+    def lacks(settings: XttsSettings) -> str:
+        """That the licence of the weights is accepted."""
+        return licence_refusal(settings)
 
     def speak(
         self, sentence: ReplySentence, language: str, voice: str | CustomVoice | None

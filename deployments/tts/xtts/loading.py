@@ -22,9 +22,21 @@ class Plan:
     device: str
     is_half: bool
     memory_gb: float | None
+    n_threads: int | None
 
     def __str__(self) -> str:
         return f"{self.folder} in {'float16' if self.is_half else 'float32'} on {self.device}"
+
+
+def licence_refusal(settings: XttsSettings) -> str:
+    """Why the weights may not be used; empty: their licence is accepted by its name."""
+    if settings.licence == LICENCE:
+        return ""
+    return (
+        "the XTTS-v2 weights are under the Coqui Public Model License, for non-commercial use "
+        f"only, of what they say too: to accept it, set licence: {LICENCE} in the options of "
+        f"the stage tts (the profiles l4 and production take XTTS_LICENCE={LICENCE})"
+    )
 
 
 def planned(settings: XttsSettings) -> Plan:
@@ -33,17 +45,12 @@ def planned(settings: XttsSettings) -> Plan:
     Raises:
         EngineLoadError: the licence is not accepted; no model, no package, no GPU.
     """
-    if settings.licence != LICENCE:
-        raise EngineLoadError(
-            "the XTTS-v2 weights are under the Coqui Public Model License, for non-commercial use "
-            f"only, of what they say too: to accept it, set licence: {LICENCE} in the options of "
-            "the stage tts",
-            stage="tts",
-        )
+    if refusal := licence_refusal(settings):
+        raise EngineLoadError(refusal, stage="tts")
     folder = _folder(settings)
     device = _device(settings)
     is_half = settings.precision == "float16" or (settings.precision == "auto" and device == "cuda")
-    return Plan(folder, device, is_half, settings.memory_gb)
+    return Plan(folder, device, is_half, settings.memory_gb, settings.n_threads)
 
 
 def loaded(plan: Plan) -> Any:
@@ -55,6 +62,8 @@ def loaded(plan: Plan) -> Any:
     torch, xtts = imported("torch"), imported("TTS.tts.models.xtts")
     # It says of each of the language models inside that it has no end of text, which is so.
     imported("transformers").logging.set_verbosity_error()
+    if plan.n_threads is not None:
+        torch.set_num_threads(plan.n_threads)
     with refusing(plan):
         if plan.memory_gb is not None:
             card_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
@@ -102,9 +111,9 @@ def refusing(plan: Plan) -> Iterator[None]:
 
 
 def _folder(settings: XttsSettings) -> Path:
-    folder = settings.folder
-    if folder is None:
+    if settings.model == MODEL.name:
         return find_model(MODEL, "tts")
+    folder = Path(settings.model).expanduser()
     if not folder.is_dir():
         raise EngineLoadError(f"xtts's model: there is no folder {folder}", stage="tts")
     if missing := [name for name in FILES if not (folder / name).is_file()]:
