@@ -24,6 +24,7 @@ HEAD, (FRONT, L4) = CLUSTER["headGroupSpec"], CLUSTER["workerGroupSpecs"]
 SERVE: dict[str, Any] = yaml.safe_load(SERVICE["spec"]["serveConfigV2"])
 [APPLICATION] = SERVE["applications"]
 PLATFORM: list[dict[str, Any]] = list(yaml.safe_load_all((KUBERAY / "platform.yaml").read_text()))
+MODELS: list[dict[str, Any]] = list(yaml.safe_load_all((KUBERAY / "models.yaml").read_text()))
 SCHEMA: dict[str, Any] = yaml.safe_load((KUBERAY / "rayservice.schema.yaml").read_text())
 
 
@@ -80,7 +81,7 @@ def test_serve_is_told_what_the_profile_says_and_where_it_runs() -> None:
     options = LaunchOptions(
         "production", "0.0.0.0", 8000, 8265, generate.DATA_DIR, api_keys_file=generate.KEYS_FILE
     )
-    expected = filled_profile(options)
+    expected = filled_profile(options, environment={})
     for deployment in expected["applications"][0]["deployments"]:
         if not deployment["ray_actor_options"].get("num_gpus"):
             deployment["ray_actor_options"]["resources"] = {"front": 0.001}
@@ -128,7 +129,9 @@ def test_the_pods_fit_the_schema_of_kubernetes(group: dict[str, Any]) -> None:
     kubernetes_validate.validate(whole, KUBERNETES, strict=True)
 
 
-@pytest.mark.parametrize("document", PLATFORM, ids=lambda d: f"{d['kind']}/{d['metadata']['name']}")
+@pytest.mark.parametrize(
+    "document", [*PLATFORM, *MODELS], ids=lambda d: f"{d['kind']}/{d['metadata']['name']}"
+)
 def test_the_platform_fits_the_schema_of_kubernetes(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
@@ -333,6 +336,20 @@ def test_the_keys_and_the_store_are_where_the_server_looks_for_them() -> None:
         )
     ]
     assert f"MODELS_DIR={models['mountPath']}" in said
+
+
+def test_a_job_fills_the_disk_of_which_every_card_reads_a_clone() -> None:
+    source, job = MODELS
+    clone = platform("PersistentVolumeClaim", "realtime-avatar-models")["spec"]
+    pod = job["spec"]["template"]["spec"]
+    (filler,) = pod["containers"]
+    name = source["metadata"]["name"]
+    assert clone["dataSource"] == {"kind": "PersistentVolumeClaim", "name": name}
+    assert clone["resources"] == source["spec"]["resources"]
+    assert pod["volumes"][0]["persistentVolumeClaim"] == {"claimName": name}
+    assert filler["volumeMounts"] == [{"name": "models", "mountPath": "/models"}]
+    assert filler["image"] == container(L4)["image"]
+    assert filler["command"][-2:] == ["--profile", APPLICATION["args"]["ingress"]["profile"]]
 
 
 def test_probes_and_policies_know_the_ports_that_the_pods_have() -> None:
