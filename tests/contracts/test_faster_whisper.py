@@ -1,9 +1,11 @@
 """faster-whisper on random weights: loading, hearing and timing are real, the words are noise."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments.asr.deployment import Asr
 from deployments.asr.engine import final
 from deployments.asr.faster_whisper import FasterWhisperAsr
 from deployments.asr.faster_whisper.decoding import likeliest
+from deployments.config import AsrConfig
 from deployments.errors import EngineLoadError
 from deployments.registry import load_engine
 from deployments.types import AudioChunk, Samples, Transcript
@@ -155,6 +159,26 @@ def test_a_loop_ends_by_the_length_of_the_sound(engine: FasterWhisperAsr) -> Non
     """Random weights never end by themselves: 100 tokens of up to 5 s, 160 of up to 10."""
     assert len(heard(engine, talk(3.0), "en").words) <= 100
     assert 100 < len(heard(engine, talk(9.0), "en").words) <= 160
+
+
+async def test_a_replica_hears_many_at_once_as_it_hears_one(
+    tiny_whisper: Path, engine: FasterWhisperAsr
+) -> None:
+    """Whoever leaves, however long others speak, everybody else gets what was said."""
+    asr = Asr(AsrConfig(engine="faster_whisper", options=tiny_whisper_options(tiny_whisper)))
+    asked = [
+        (AudioChunk(talk(duration_s, first), RATE_HZ), language)
+        for first, (duration_s, language) in enumerate(
+            [(3.0, "en"), (40.0, "zh"), (2.0, None), (65.0, "es"), (4.0, "zh"), (1.0, "en")]
+        )
+    ]
+    tasks = [asyncio.create_task(asr.transcribe(*one)) for one in asked]
+    await tasks[0]  # by now the long ones are in their middle
+    tasks[3].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers.pop(3), asyncio.CancelledError)
+    heard_alone = [final(engine.transcribe(*one)) for one in asked[:3] + asked[4:]]
+    assert [replace(a, effort=None) for a in answers if isinstance(a, Transcript)] == heard_alone
 
 
 def test_the_ladder_is_climbed_until_a_text_is_believed(tiny_whisper: Path) -> None:

@@ -1,5 +1,7 @@
 """What faster-whisper loads on which machine, and what it says when it cannot."""
 
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deployments.asr.faster_whisper.loading import fitted, needs, planned
+from deployments.asr.faster_whisper.loading import fitted, needs, planned, preload_cublas
 from deployments.asr.faster_whisper.settings import MODELS, FasterWhisperSettings
 from deployments.errors import EngineLoadError
 
@@ -108,3 +110,39 @@ def test_a_folder_of_something_else_is_told_what_it_lacks(tmp_path: Path) -> Non
         "vocabulary.json or vocabulary.txt: it must be a Whisper in CTranslate2's form, with its "
         "tokenizer.json"
     )
+
+
+def test_cublas_is_found_in_nvidias_wheel(tmp_path: Path) -> None:
+    """Any library serves for the test; a process of its own, since none is ever unloaded."""
+    folder = tmp_path / "nvidia" / "cublas" / "lib"
+    folder.mkdir(parents=True)
+    any_library = find_any_library()
+    for name in ("libcublasLt.so.12", "libcublas.so.12"):
+        (folder / name).write_bytes(any_library.read_bytes())
+    script = (
+        "from deployments.asr.faster_whisper.loading import preload_cublas\n"
+        "from pathlib import Path\n"
+        "preload_cublas()\n"
+        "print('cublas/lib/libcublas.so.12' in Path('/proc/self/maps').read_text())\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).resolve().parents[2],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert child.stdout == "True\n"
+
+
+def find_any_library() -> Path:
+    import ctranslate2
+
+    site = Path(str(ctranslate2.__file__)).parents[1]
+    return next((site / "ctranslate2.libs").glob("libgomp*"))
+
+
+def test_without_nvidias_wheel_the_systems_cublas_is_left_to_be_found() -> None:
+    preload_cublas()

@@ -62,11 +62,11 @@ class Decoder:
     cannot share a call of CTranslate2 (prompts and limits of another length) gets its own.
     """
 
-    def __init__(self, model: Any, beam_size: int, settings: FasterWhisperSettings) -> None:
+    def __init__(self, model: Any, settings: FasterWhisperSettings) -> None:
         from faster_whisper.transcribe import get_suppressed_tokens
 
         self._model, self._whisper = model, model.model
-        self._beam_size, self._settings = beam_size, settings
+        self._settings = settings
         self._tokenizers = _tokenizers(model, settings.languages)
         first = next(iter(self._tokenizers.values()))
         self._suppressed = list(get_suppressed_tokens(first, [-1]))
@@ -163,10 +163,10 @@ class Decoder:
         n_tokens: int,
         temperature: float,
     ) -> list[_Try]:
-        sampling: dict[str, Any] = {"beam_size": self._beam_size}
+        sampling: dict[str, Any] = {"beam_size": self._settings.beam_size}
         if temperature > 0:
             sampling = {
-                "beam_size": 1, "num_hypotheses": self._beam_size,
+                "beam_size": 1, "num_hypotheses": self._settings.beam_size,
                 "sampling_topk": 0, "sampling_temperature": temperature,
             }  # fmt: skip
         results = self._whisper.generate(

@@ -49,7 +49,7 @@ class FasterWhisperAsr:
     def __init__(self, settings: FasterWhisperSettings) -> None:
         plan = planned(settings)
         self._settings = settings
-        self._decoder = Decoder(loaded(plan), plan.beam_size, settings)
+        self._decoder = Decoder(loaded(plan), settings)
         several = len(settings.languages) > 1
         self.capabilities = AsrCapabilities(
             "faster_whisper", settings.languages, several, plan.batch

@@ -1,9 +1,11 @@
 """A folder becomes a model on a device, or one line that says what is wrong."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,6 @@ class Plan:
     device: str
     compute_type: str
     n_threads: int
-    beam_size: int
     batch: int
 
     def __str__(self) -> str:
@@ -66,8 +67,7 @@ def planned(settings: FasterWhisperSettings) -> Plan:
     if compute_type == "auto":
         compute_type = "float16" if is_gpu else "int8"
     n_threads = settings.n_threads or min(4, os.cpu_count() or 1)
-    beam_size = settings.beam_size or (5 if is_gpu else 1)
-    return Plan(folder, where, compute_type, n_threads, beam_size, batch)
+    return Plan(folder, where, compute_type, n_threads, batch)
 
 
 def device(settings: FasterWhisperSettings) -> str:
@@ -137,6 +137,8 @@ def loaded(plan: Plan) -> Any:
     from faster_whisper import WhisperModel
 
     with refusing(plan):
+        if plan.device == "cuda":
+            preload_cublas()
         model = WhisperModel(
             str(plan.folder),
             device=plan.device,
@@ -149,6 +151,22 @@ def loaded(plan: Plan) -> Any:
         text = f"{plan.folder}: preprocessor_config.json is missing or of another model"
         raise EngineLoadError(f"{text} ({n_mels} mels, not {model.model.n_mels})", stage="asr")
     return model
+
+
+def preload_cublas() -> None:
+    """Make cuBLAS 12 known where it is installed as NVIDIA's wheel (``nvidia-cublas-cu12``).
+
+    CTranslate2 asks the system's loader for ``libcublas.so.12``, which does not look into wheels;
+    what is loaded already it finds. Where there is no such wheel, the system's own serves.
+    """
+    try:
+        spec = find_spec("nvidia.cublas")
+    except ModuleNotFoundError:  # not even the parent package
+        return
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for name in ("libcublasLt.so.12", "libcublas.so.12"):
+            if (library := Path(folder, "lib", name)).is_file():
+                ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
 
 
 @contextmanager
