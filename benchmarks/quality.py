@@ -130,9 +130,15 @@ def _settings(
     return {
         "profile": served.profile,
         "scenarios": [scenario.name for scenario in scenarios],
+        "questions": _digest("".join(line.text for s in scenarios for line in s.lines).encode()),
         "rounds": options.rounds,
-        "sample": hashlib.sha256(sample).hexdigest()[:16] if sample else "",
+        "sample": _digest(sample) if sample else "",
     }
+
+
+def _digest(data: bytes) -> str:
+    """Enough of it to see that something is not the same."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 @contextmanager
@@ -218,8 +224,10 @@ def _show(run: Run) -> None:
     summary = run.result["summary"]
     times = [name for name in ASKED if name in summary]
     others = [name for name in summary if name not in (ALL, *times)]
-    show("Quality, by the language of the question", table(*columns_of(summary, others)))
-    show("Times, by how the question was asked, p50", table(*columns_of(summary, times)))
+    if others:
+        show("Quality, by the language of the question", table(*columns_of(summary, others)))
+    if times:
+        show("Times, by how the question was asked, p50", table(*columns_of(summary, times)))
     if missing := run.result["missing"]:
         rows = [[metric_of(m["metric"]).title, " ".join(m["languages"]), m["reason"]]
                 for m in missing]  # fmt: skip

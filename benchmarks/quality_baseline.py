@@ -24,7 +24,7 @@ WANDER = Metric("f0_wander_hz", "pitch, RMSE across turns", "Hz", 1, "voice", "l
 
 N_FAILED = Metric("n_failed", "turns without an answer", "", 0, "words", "lower", 0.0)
 
-COMPARABLE = ("profile", "scenarios", "rounds", "sample")
+COMPARABLE = ("profile", "scenarios", "questions", "rounds", "sample")
 """Settings that must be the same, or the figures say nothing about each other."""
 
 Summary = Mapping[str, Mapping[str, float]]

@@ -83,10 +83,12 @@ def _facts(run: Run) -> str:
     settings = run.result["settings"]
     engines = ", ".join(f"{stage} {name}" for stage, name in run.result["engines"].items())
     asked = f"{len(run.turns)} turns of {len(settings['scenarios'])} scenarios"
-    lines = [engines, asked, Machine.describe(run.machine)]
+    lines = [engines, asked, *Machine.describe(run.machine).splitlines()]
     return "<p>" + "<br>".join(html.escape(line) for line in lines) + "</p>" + (
-        '<p class=quiet>The faces and voices here are made by machines. Error rates are WER, in '
-        "Chinese CER, after case, punctuation and the width of characters are left out.</p>"
+        "<p class=quiet>The faces and voices here are made by machines. Error rates are WER, in "
+        "Chinese CER, after case, punctuation and the width of characters are left out. The RMSE "
+        "of pitch is that between the quantiles of a reply and of the voice's sample, since their "
+        "texts differ. Sound before lips: where lips and loudness correlate best.</p>"
     )  # fmt: skip
 
 
@@ -104,11 +106,16 @@ def _summary(summary: Mapping[str, Mapping[str, float]]) -> str:
     """Quality by language, and times by how the question was asked."""
     times = [name for name in ASKED if name in summary]
     others = [name for name in summary if name not in (ALL, *times)]
-    return (
-        "<h2>Figures</h2><p>Means by language, and of the turns after a change of language; "
-        f"of the lips' offset medians.</p>{_table(*columns_of(summary, others))}"
-        f"<p>Times by how the question was asked, medians.</p>{_table(*columns_of(summary, times))}"
-    )
+    parts = ["<h2>Figures</h2>"]
+    if others:
+        parts.append(
+            "<p>Means by language, and of the turns after a change of language; of the lips' "
+            f"offset medians.</p>{_table(*columns_of(summary, others))}"
+        )
+    if times:
+        table = _table(*columns_of(summary, times))
+        parts.append(f"<p>Times by how the question was asked, medians.</p>{table}")
+    return "".join(parts)
 
 
 def columns_of(

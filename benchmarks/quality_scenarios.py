@@ -31,7 +31,9 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("en-short", (Line("en", "Hello, how are you today?"),)),
-    Scenario("en-medium", (Line("en", "Please tell me who you are, and what you can do for me."),)),
+    Scenario(
+        "en-medium", (Line("en", "Hello there, what can you do for me, and how do you work?"),)
+    ),
     Scenario(
         "en-long",
         (

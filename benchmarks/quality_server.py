@@ -176,8 +176,16 @@ class Evaluated:
     @staticmethod
     def _checked(response: httpx.Response) -> httpx.Response:
         if response.is_error:
-            raise AnswerError(f"{response.status_code}: {response.text[:300]}")
+            raise AnswerError(f"{response.status_code}: {_detail(response)}")
         return response
+
+
+def _detail(response: httpx.Response) -> str:
+    """What the problem says to do; a proxy's answer is none of the server's."""
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return response.text[:300]
 
 
 def decoded(data: bytes) -> AudioChunk:

@@ -258,8 +258,15 @@ def test_a_voice_is_copied_with_consent_and_forgotten() -> None:
 
 
 def test_a_server_that_refuses_is_an_error_with_its_words() -> None:
-    with Scripted().client() as server, pytest.raises(AnswerError, match=r"404.*no such path"):
+    with Scripted().client() as server, pytest.raises(AnswerError, match="404: no such path"):
         server.speak("Hello.", "en")
+
+
+def test_an_answer_that_is_no_problem_object_is_told_as_it_is() -> None:
+    proxy = httpx.MockTransport(lambda _: httpx.Response(502, text="Bad gateway"))
+    with Evaluated("http://server", transport=proxy) as server, pytest.raises(AnswerError) as told:
+        server.served()
+    assert str(told.value) == "502: Bad gateway"
 
 
 def test_what_is_heard_comes_with_its_language() -> None:

@@ -29,7 +29,13 @@ from benchmarks.report import finish
 from deployments.types import AudioChunk
 
 QUESTIONS = {"en": "What is the sea?", "zh": "大海是什么？", "es": "¿Qué es el mar?"}
-SETTINGS = {"profile": "embedded", "scenarios": ["test"], "rounds": 1, "sample": ""}
+SETTINGS = {
+    "profile": "embedded",
+    "scenarios": ["test"],
+    "questions": "",
+    "rounds": 1,
+    "sample": "",
+}
 MACHINE = {"cpu": "a processor", "cores": 2}
 
 
@@ -161,7 +167,7 @@ def test_times_on_other_hardware_are_not_judged_and_the_rest_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "other"), [("profile", "cpu"), ("scenarios", []), ("sample", "x")]
+    ("name", "other"), [("profile", "cpu"), ("scenarios", []), ("questions", "?"), ("sample", "x")]
 )
 def test_runs_that_asked_other_things_are_not_compared(name: str, other: Any) -> None:
     check_comparable(run(), SETTINGS)
