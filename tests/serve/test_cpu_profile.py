@@ -25,7 +25,7 @@ from tests.fake_hub import FakeHub, Repo
 from tests.fake_hub import serving as serving_hub
 from tests.media import read_mp4
 from tests.serve.test_embedded import FPS, TAIL, wav, words
-from tests.serving import ROOT, Server, running, until
+from tests.serving import ROOT, Server, launch, running, until
 from tests.tiny_models.fake_llm_server import TEXTS, FakeLlmServer
 from tests.tiny_models.fake_llm_server import serving as serving_llm
 
@@ -148,3 +148,14 @@ def test_without_any_key_the_rules_answer_and_health_says_what_is_missing(
         until(lambda: health_of(server)["status"] == "degraded", "health never was degraded")
         detail = health_of(server)["deployments"]["llm"]["detail"]
         assert "gemini has no API key: set GEMINI_API_KEY" in detail
+
+
+def test_without_its_weights_nothing_starts_and_the_command_is_named(tmp_path: Path) -> None:
+    process = launch(PROFILE="cpu", MODELS_DIR=str(tmp_path))
+    said, _ = process.communicate(timeout=60)
+    folder = tmp_path / "faster-whisper-small"
+    assert process.returncode == 2
+    assert said == (
+        f"error: the model faster-whisper-small: {folder}/config.json is missing; "
+        "run: make models PROFILE=cpu\n"
+    )
