@@ -18,7 +18,7 @@ async def test_the_page_says_that_the_model_is_out_and_who_answered_instead(
     health = await page.page.context.request.get(f"{page.url}/health")
     detail = (await health.json())["deployments"]["llm"]["detail"]
     assert detail.startswith("large-model is out")
-    await expect(page.at("server")).to_have_text("Ready, but not at its best")
+    await expect(page.at("server")).to_have_text("Limited")
     await expect(page.at("health-note")).to_contain_text(f"Thinking: {detail}")
     await expect(page.at("brain-note")).to_be_hidden()
 

@@ -214,13 +214,13 @@ SLOW = "makes 0.52 s of video per second, less than one person watches, so the p
         (
             "degraded",
             {},
-            ["Ready, but not at its best", "Something stands in for a part that failed."],
+            ["Limited", "Something stands in for a part that failed."],
         ),
-        ("degraded", {"avatar": SLOW}, ["Ready, but not at its best", f"Face: {SLOW}."]),
+        ("degraded", {"avatar": SLOW}, ["Limited", f"Face: {SLOW}."]),
         (
             "degraded",
             {"llm": "gemini refuses the key.", "avatar": SLOW},
-            ["Ready, but not at its best", f"Thinking: gemini refuses the key. Face: {SLOW}."],
+            ["Limited", f"Thinking: gemini refuses the key. Face: {SLOW}."],
         ),
     ],
 )

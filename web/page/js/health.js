@@ -25,7 +25,7 @@ export function summary(health) {
   const named = (status) => parts.filter(([, d]) => d.status === status).map(([n]) => partName(n));
   if (named("failed").length) return `Could not start: ${named("failed").join(", ")}`;
   if (health.status === "loading") return `Loading: ${named("loading").join(", ") || "models"}`;
-  if (health.status === "degraded") return "Ready, but not at its best";
+  if (health.status === "degraded") return "Limited";
   return "Ready";
 }
 
