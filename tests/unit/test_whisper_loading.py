@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deployments.asr.faster_whisper.loading import fitted, needs, planned, preload_cublas
+from deployments.asr.faster_whisper.loading import (
+    Plan,
+    fitted,
+    needs,
+    planned,
+    preload_cublas,
+    refusing,
+)
 from deployments.asr.faster_whisper.settings import MODELS, FasterWhisperSettings
 from deployments.errors import EngineLoadError
 
@@ -109,6 +116,17 @@ def test_a_folder_of_something_else_is_told_what_it_lacks(tmp_path: Path) -> Non
         f"faster_whisper's model folder {tmp_path} lacks model.bin, tokenizer.json, "
         "vocabulary.json or vocabulary.txt: it must be a Whisper in CTranslate2's form, with its "
         "tokenizer.json"
+    )
+
+
+def test_a_gpu_that_is_full_is_one_line_with_what_to_do() -> None:
+    plan = Plan(Path("/models/x"), "cuda", "float16", n_threads=1, batch=4)
+    with pytest.raises(EngineLoadError) as caught, refusing(plan):
+        raise RuntimeError("CUDA failed with error\nout of memory")
+    assert str(caught.value) == (
+        "faster_whisper cannot use /models/x as float16 on cuda: RuntimeError: CUDA failed with "
+        "error out of memory (if a file is damaged, remove the folder and run make models "
+        "PROFILE=...; if memory is short, set compute_type: int8_float16 or a smaller model)"
     )
 
 
