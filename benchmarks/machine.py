@@ -13,7 +13,7 @@ PROC = Path("/proc")
 
 _PACKAGES = (
     "ray", "numpy", "av", "opencv-python-headless", "onnxruntime", "moonshine-voice",
-    "espeakng-loader", "faster-whisper",
+    "espeakng-loader", "faster-whisper", "torch", "coqui-tts", "pyworld", "Resemblyzer", "jiwer",
 )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ with the lips, and after how long.
 Starts the server (or takes the one at ``--url``), holds short, medium and long conversations in
 English, Chinese and Spanish, and some in which the language changes. Questions are spoken by espeak
 where the profile's ASR knows their language, else written. Needs the extras ``test`` and
-``quality``; what is not installed, or what the profile cannot give, is named and left out.
+``quality``; what is not installed, or what the profile cannot give, is named and left out. A server
+that wants a key gets the one in the variable LOAD_API_KEY.
 
 Run: ``python -m benchmarks.quality --profile embedded``. Writes a JSON file and an HTML report, and
 ends in one line of JSON on stdout. Exit status: 0; 1 where turns had no answer or a figure is
@@ -30,6 +31,8 @@ from benchmarks.machine import Machine, single_threaded
 from benchmarks.quality_baseline import (
     ALL,
     ASKED,
+    N_FAILED,
+    WANDER,
     BaselineError,
     Compared,
     check_comparable,
@@ -98,7 +101,7 @@ def _count(text: str) -> int:
 
 
 def _thresholds() -> str:
-    lines = [f"{m.title:<28}{m.threshold}" for m in METRICS]
+    lines = [f"{m.title:<28}{m.threshold}" for m in (*METRICS, WANDER, N_FAILED)]
     return "\n".join(f"  {line}" for line in lines)
 
 
@@ -239,7 +242,7 @@ def _show(run: Run) -> None:
 
 def _against(found: Sequence[Compared]) -> str:
     n_worse = sum(one.is_regression for one in found)
-    said = f"{n_worse} regressions\n" if n_worse else ""
+    said = f"regressions: {n_worse}\n" if n_worse else ""
     return said + regressions_table(found)
 
 

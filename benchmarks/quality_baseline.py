@@ -101,8 +101,8 @@ class Compared:
         return "REGRESSION" if self.is_regression else "ok"
 
     def row(self) -> list[str]:
-        shown, name = self.metric.shown, f"{self.metric.title} {self.metric.unit}".strip()
-        cells = [self.group, name, shown(self.before), shown(self.now)]
+        shown = self.metric.shown
+        cells = [self.group, self.metric.heading, shown(self.before), shown(self.now)]
         return [*cells, self.metric.threshold, self.verdict]
 
     def json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.machine import Machine
 from benchmarks.plot_page import svg_of
 from benchmarks.quality_baseline import ALL, ASKED, HEADER, Compared, metric_of
-from benchmarks.quality_metrics import METRICS, Metric, error_rate_name
+from benchmarks.quality_metrics import METRICS, error_rate_name
 from benchmarks.quality_plots import figures_of
 from benchmarks.quality_turn import Judged, Reference
 from benchmarks.speech import wav
@@ -96,10 +96,10 @@ def _baseline(found: Sequence[Compared]) -> str:
     if not found:
         return ""
     n_worse = sum(one.is_regression for one in found)
-    said = f"{n_worse} regressions" if n_worse else "No regression"
+    said = f"regressions: {n_worse}" if n_worse else "no regression"
     ordered = sorted(found, key=lambda one: not one.is_regression)
     rows = [one.row() for one in ordered]
-    return f"<h2>Against the baseline: {said}</h2>{_table(HEADER, rows, n_bad=n_worse)}"
+    return f"<h2>Against the baseline, {said}</h2>{_table(HEADER, rows, n_bad=n_worse)}"
 
 
 def _summary(summary: Mapping[str, Mapping[str, float]]) -> str:
@@ -124,14 +124,10 @@ def columns_of(
     """The groups of a summary side by side: header and rows of a table."""
     keys = dict.fromkeys(key for name in groups for key in summary[name])
     rows = [
-        [_title(metric_of(key)), *(metric_of(key).shown(summary[n].get(key)) for n in groups)]
+        [metric_of(key).heading, *(metric_of(key).shown(summary[n].get(key)) for n in groups)]
         for key in keys
     ]
     return ["figure", *groups], rows
-
-
-def _title(metric: Metric) -> str:
-    return f"{metric.title}, {metric.unit}" if metric.unit else metric.title
 
 
 def _missing(missing: Sequence[Mapping[str, Any]]) -> str:

@@ -276,7 +276,7 @@ def test_regressions_come_first_and_are_counted() -> None:
     found = compared(run(reply_error_rate=0.1, lip_correlation=0.6),
                      run(reply_error_rate=0.2, lip_correlation=0.6))  # fmt: skip
     shown = page(whole("en", 1), found=tuple(found))
-    assert "Against the baseline: 1 regressions" in shown
+    assert "Against the baseline, regressions: 1" in shown
     assert shown.index("<tr class=bad>") < shown.index("turns without an answer")
 
 
