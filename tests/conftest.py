@@ -20,3 +20,10 @@ def embedded_server() -> Iterator[Server]:
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a Whisper in CTranslate2's form, which hears noise words."""
     return made("make_tiny_whisper", tmp_path_factory.mktemp("tiny") / "whisper")
+
+
+@pytest.fixture(scope="session")
+def tiny_xtts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an XTTS-v2 that says noise: 0.28 s for each part of at most 26 letters."""
+    lengths = ("--max-audio-tokens", "9", "--max-text-tokens", "28")
+    return made("make_tiny_xtts", tmp_path_factory.mktemp("tiny") / "xtts", *lengths)

@@ -24,6 +24,7 @@ LANGUAGES = (
 )  # fmt: skip
 VOICES = ("Tiny Voice A", "Tiny Voice B")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:!?'\"-()áéíóúüñ¿¡àèìòùâêîôûäöçß"
+_GAIN = 5.0  # so that the noise is about as loud as speech
 _STEPS = (1, 17, 29, 43, 61)  # prime, so that a view repeats itself late
 
 
@@ -78,6 +79,7 @@ def build(
     model.init_models()  # now with the numbers of the tokenizer
     with torch.no_grad():
         model.gpt.mel_head.bias[config.model_args.gpt_stop_audio_token] = stop_bias
+        model.hifigan_decoder.waveform_decoder.conv_post.weight.mul_(_GAIN)
     torch.save({"model": _noisy(model, seed)}, out / "model.pth")
     torch.save(_voices(torch, seed, config.model_args), out / "speakers_xtts.pth")
     config.save_json(str(out / "config.json"))

@@ -1,9 +1,8 @@
 """What can be set of XTTS, and where its weights come from."""
 
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from deployments.config import Settings
 from deployments.weights import ModelNeed
@@ -22,8 +21,7 @@ class XttsSettings(Settings):
 
     # The name of the licence, as a signature under it: without it the engine does not load.
     licence: str = ""
-    # The path of a folder; None: the one that `make models` fetches.
-    model: str | None = None
+    model: str = MODEL.name  # or the path of a folder
     device: Literal["auto", "cpu", "cuda"] = "auto"
     # Of the language model, which is most of the memory and time: float16 on a GPU. The vocoder is
     # small, and always float32.
@@ -45,11 +43,13 @@ class XttsSettings(Settings):
 
     @field_validator("model")
     @classmethod
-    def _is_a_folder(cls, model: str | None) -> str | None:
-        if model is not None and "/" not in model:
-            raise ValueError("write the path of a folder, or nothing for XTTS-v2")
+    def _is_known(cls, model: str) -> str:
+        if model != MODEL.name and "/" not in model:
+            raise ValueError(f"write {MODEL.name}, or the path of a folder")
         return model
 
-    @property
-    def folder(self) -> Path | None:
-        return None if self.model is None else Path(self.model).expanduser()
+    @model_validator(mode="after")
+    def _asks_for_one_device(self) -> Self:
+        if self.device == "cpu" and self.memory_gb is not None:
+            raise ValueError("memory_gb is of a GPU, and device is cpu")
+        return self

@@ -11,6 +11,7 @@ from deployments.tts.xtts.normalise.rules import (
     Rule,
     any_of,
     date_of,
+    is_read_out,
     replacements,
 )
 
@@ -118,7 +119,7 @@ def _fraction(match: Match) -> str:
 
 def _plain(match: Match) -> str:
     text = match["number"]
-    if re.fullmatch(r"0\d+|\d{9,}", text):
+    if is_read_out(text, n_many=9):
         return digits(text)
     return f"{'负' if match['minus'] else ''}{number(text)}"
 
@@ -136,9 +137,10 @@ RULES: list[Rule] = [
     (re.compile(rf"(?P<sign>{_SIGN}|{_CODE})\s?(?P<number>{_NUMBER}){_SCALE}"), _money),
     (re.compile(rf"(?P<number>{_NUMBER}){_SCALE}\s?(?P<sign>{_SIGN}|{_CODE})"), _money),
     (re.compile(r"(?<![\w])\+?\d{2,4}[- ]\d{3,4}[- ]\d{4}(?!\d)"), lambda m: digits(m[0])),
+    (re.compile(r"(?<=\d)[:：](?=\d)"), lambda _: "比"),
     (re.compile(rf"(?<=\d)\s?[–~～-]\s?(?={_NUMBER})"), lambda _: "到"),
     (re.compile(rf"{_MINUS}(?P<number>{_NUMBER})\s?(?P<unit>{_UNIT})(?![A-Za-z²³])"), _unit),
-    (re.compile(rf"(?<![\d.,第])2(?=[{_COUNTED}])(?!月)"), lambda _: "两"),
+    (re.compile(rf"(?<![\d.,第])2(?=\s?[{_COUNTED}])"), lambda _: "两"),
     (re.compile(rf"{_MINUS}(?P<number>{_NUMBER})"), _plain),
     *replacements([("&", "和"), (r"(?<=\w)\s?\+\s?(?=\w)", "加"), ("=", "等于"), ("×", "乘以"),
                    ("÷", "除以"), ("№", "第")]),

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 
 from deployments.tts.xtts.normalise.rules import (
+    APART,
     CLOCK,
     ISO_DATE,
     Match,
@@ -12,6 +13,7 @@ from deployments.tts.xtts.normalise.rules import (
     currency,
     date_of,
     digits,
+    is_read_out,
     month_name,
     replacements,
     unit_name,
@@ -111,13 +113,17 @@ def _unit(match: Match) -> str:
     return f"{minus}{number(amount)} {unit_name(symbol, amount == '1', 'en')}"
 
 
+def _version(match: Match) -> str:
+    return " point ".join(cardinal(int(part), "en") for part in match[0].split("."))
+
+
 def _plain(match: Match) -> str:
     """A number alone; four digits without a comma are a year, many are read one by one."""
     text = match["number"]
     minus = "minus " if match["minus"] else ""
     if re.fullmatch(r"1[1-9]\d\d|20\d\d", text) and not minus:
         return year(int(text))
-    if re.fullmatch(r"0\d+|\d{10,}", text):
+    if is_read_out(text, n_many=10):
         return digits(text, "en")
     return f"{minus}{number(text)}"
 
@@ -146,11 +152,21 @@ RULES: list[Rule] = [
     (re.compile(rf"(?P<number>{_NUMBER}){_SCALE}\s?(?P<sign>{_SIGN}|(?:{_CODE})\b)"), _money),
     (re.compile(rf"\b(?P<sign>{_CODE})\s(?P<number>{_NUMBER}){_SCALE}"), _money),
     # A telephone number, before its parts look like a range.
-    (re.compile(r"(?<!\w)\+?\d[\d ()]*-?\d{3}-\d{4}\b|\+\d[\d ()-]{6,}\d"),
-     lambda m: digits(m[0], "en")),
-    (re.compile(rf"(?<=\d)\s?[–-]\s?(?=(?:{_NUMBER})(?!\w*-))"), lambda _: " to "),
+    (
+        re.compile(
+            r"(?<![\w-])(?:\+?\d{1,2}[ -])?(?:\(\d{3}\) ?|\d{3}[ -])?\d{3}-\d{4}\b"
+            r"|\+\d[\d ()-]{6,}\d"
+        ),
+        lambda m: digits(m[0], "en"),
+    ),
+    (re.compile(r"\b24/7\b"), lambda _: "twenty-four seven"),
+    (re.compile(r"\b\d+(?:\.\d+){2,}\b"), _version),
+    (re.compile(r"(?<=\d):(?=\d)"), lambda _: " to "),
+    (re.compile(r"\bNo\.\s?(?=\d)"), lambda _: "number "),
+    (re.compile(rf"(?<=\d)\s?[–-]\s?(?={_NUMBER})"), lambda _: " to "),
     (re.compile(rf"(?<![\w.])(?P<minus>[-−])?{unit_pattern(_NUMBER)}"), _unit),
     (re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b"), lambda m: ordinal(int(m[1]))),
+    (APART, lambda _: " "),
     (re.compile(rf"(?:(?<![\w.])(?P<minus>[-−])(?=\d))?(?P<number>{_NUMBER})(?![\d,]*\d)"), _plain),
     *replacements(
         [("&", "and"), (r"(?<=\s)\+(?=\s)", "plus"), ("=", "equals"), ("×", "times"),

@@ -8,7 +8,12 @@ from typing import Any
 Match = re.Match[str]
 Rule = tuple[re.Pattern[str], Callable[[Match], str]]
 
+_NAMELESS = 10**15
+
 ISO_DATE = r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"
+APART = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+"""Where letters and digits touch, as in "GPT4"."""
+
 CLOCK = r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?"
 
 # By CLDR's names, of which Babel knows singular and plural.
@@ -81,15 +86,26 @@ def month_name(month: int, locale: str) -> str:
 
 
 def cardinal(number: int, language: str) -> str:
-    """Without the commas that num2words writes, at which a voice would pause."""
+    """Without the commas that num2words writes, at which a voice would pause.
+
+    What nobody has a word for is read digit by digit.
+    """
     from num2words import num2words
 
+    if number >= _NAMELESS:
+        return digits(str(number), language)
     return str(num2words(number, lang=language)).replace(",", "")
 
 
 def digits(text: str, language: str) -> str:
     """One by one, other characters left out."""
     return " ".join(cardinal(int(digit), language) for digit in text if digit.isdecimal())
+
+
+def is_read_out(text: str, n_many: int) -> bool:
+    """Whether a whole number is no quantity but a code: with a zero before it, or very long."""
+    is_code = text.startswith("0") and len(text) > 1
+    return text.isdecimal() and (is_code or (len(text) >= n_many and not text.endswith("000")))
 
 
 def replacements(words: Sequence[tuple[str, str]]) -> list[Rule]:

@@ -5,6 +5,7 @@ import re
 from decimal import Decimal
 
 from deployments.tts.xtts.normalise.rules import (
+    APART,
     CLOCK,
     ISO_DATE,
     Match,
@@ -13,6 +14,7 @@ from deployments.tts.xtts.normalise.rules import (
     currency,
     date_of,
     digits,
+    is_read_out,
     month_name,
     replacements,
     unit_name,
@@ -20,7 +22,8 @@ from deployments.tts.xtts.normalise.rules import (
     words_of,
 )
 
-_NUMBER = r"\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:[.,]\d+)?"
+_GROUPED = r"\d{1,3}(?:\.\d{3})+(?:,\d+)?"
+_NUMBER = rf"{_GROUPED}|\d+(?:[.,]\d+)?"
 _CODES = {"US$": "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "JPY"}
 _CODES |= {code: code for code in ("USD", "EUR", "GBP", "CNY", "JPY", "MXN")}
 _SIGN = r"US\$|[$€£¥￥]"
@@ -50,7 +53,7 @@ _NO_NOUN = words_of(
 
 def number(text: str) -> str:
     """A number as it is written, in words."""
-    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?", text):
+    if re.fullmatch(_GROUPED, text):
         text = text.replace(".", "")
     whole, rest = re.fullmatch(r"(\d+)(.*)", text).groups()  # type: ignore[union-attr]  # a _NUMBER
     words = cardinal(int(whole), "es")
@@ -124,7 +127,7 @@ def _money(match: Match) -> str:
 
 
 def _decimal(text: str) -> Decimal:
-    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?", text):
+    if re.fullmatch(_GROUPED, text):
         text = text.replace(".", "")
     return Decimal(text.replace(",", "."))
 
@@ -143,9 +146,15 @@ def _unit(match: Match) -> str:
     return f"{minus}{agreeing(number(amount), noun)} {name}"
 
 
+def _version(match: Match) -> str:
+    if re.fullmatch(_GROUPED, match[0]):
+        return match[0]
+    return " punto ".join(cardinal(int(part), "es") for part in match[0].split("."))
+
+
 def _plain(match: Match) -> str:
     text, noun = match["number"], match["noun"]
-    if re.fullmatch(r"0\d+|\d{9,}", text):
+    if is_read_out(text, n_many=9):
         return digits(text, "es") + (f" {noun}" if noun else "")
     minus = "menos " if match["minus"] else ""
     words = agreeing(number(text), (noun or "").lower())
@@ -162,9 +171,13 @@ RULES: list[Rule] = [
     (re.compile(rf"\b(?P<sign>{_CODE})\s(?P<number>{_NUMBER}){_SCALE}"), _money),
     (re.compile(r"(?<!\w)\+\d[\d ()-]{6,}\d|\b\d{3} \d{3} \d{3}\b|\b\d{3} \d{2} \d{2} \d{2}\b"),
      lambda m: digits(m[0], "es")),
+    (re.compile(r"\b\d+(?:\.\d+){2,}\b"), _version),
+    (re.compile(r"(?<=\d):(?=\d)"), lambda _: " a "),
+    (re.compile(r"\b[Nn]\.?º\s?(?=\d)"), lambda _: "número "),
     (re.compile(rf"(?<=\d)\s?[–-]\s?(?={_NUMBER})"), lambda _: " a "),
     (re.compile(r"\b(?P<number>\d{1,4})\.?(?P<ending>er|[ºª]|(?<=\.)[oa]\b)"), ordinal),
     (re.compile(rf"(?<![\w.])(?P<minus>[-−])?{unit_pattern(_NUMBER)}"), _unit),
+    (APART, lambda _: " "),
     (
         re.compile(
             rf"(?:(?<![\w.])(?P<minus>[-−])(?=\d))?(?P<number>{_NUMBER})(?:\s(?P<noun>[^\W\d]+))?"
