@@ -12,6 +12,7 @@ from web.problems import RefusedError
 
 Status = Literal["loading", "ready", "failed"]
 
+_SAID = "EngineLoadError: "
 _PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
@@ -95,6 +96,13 @@ class Health:
             "version": version(),
             "deployments": {name: d.to_json() for name, d in self.deployments.items()},
         }
+
+
+def failure_in(message: str) -> str:
+    """The line in which an engine says why it did not load, out of Serve's message about a
+    deployment, which is a traceback; empty if there is none."""
+    said = [line.partition(_SAID)[2] for line in message.splitlines() if _SAID in line]
+    return said[-1].strip() if said else ""
 
 
 class CachedHealth:

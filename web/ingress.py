@@ -32,7 +32,7 @@ from graph.stages import Stages
 from web import consent
 from web.app import create_app
 from web.catalogue import Catalogue
-from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads
+from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads, failure_in
 from web.library import Library
 from web.llm_watch import LlmWatch
 from web.metrics import MetricsRelay
@@ -49,6 +49,7 @@ Capacity = Callable[[], float | None]
 """Seconds of video per second that the machine makes, as far as it is known."""
 
 _FAILED = {"DEPLOY_FAILED", "UNHEALTHY"}
+_UNKNOWN = ("loading", 0, "")
 
 
 @serve.ingress()
@@ -153,15 +154,15 @@ class _ServeHealth:
 
     async def __call__(self) -> Health:
         found = await asyncio.to_thread(_deployments, self._application)
-        stages = {name: self._one(name, found.get(name, ("loading", 0))) for name in STAGES}
+        stages = {name: self._one(name, found.get(name, _UNKNOWN)) for name in STAGES}
         if slow := falls_behind(self._capacity()):
             stages[FACE] = replace(stages[FACE], detail=slow)
         if trouble := await self._llm_watch(stages["llm"].replicas):
             stages["llm"] = replace(stages["llm"], detail=trouble)
         return Health(stages, is_degraded=bool(slow or trouble))
 
-    def _one(self, name: str, found: tuple[Status, int]) -> DeploymentHealth:
-        status, n_replicas = found
+    def _one(self, name: str, found: tuple[Status, int, str]) -> DeploymentHealth:
+        status, n_replicas, why = found
         if status == "ready" and n_replicas:
             self._ask_abilities(name)
         return DeploymentHealth(
@@ -169,6 +170,7 @@ class _ServeHealth:
             self._engines[name],
             n_replicas,
             self._languages.get(name, ()),
+            detail=why,
             uploads=self._uploads.get(name),
         )
 
@@ -199,13 +201,14 @@ class _ServeHealth:
             del self._asking[name]
 
 
-def _deployments(application: str) -> dict[str, tuple[Status, int]]:
-    """Blocks. Status and running replicas of every deployment of the application."""
+def _deployments(application: str) -> dict[str, tuple[Status, int, str]]:
+    """Blocks. Status and running replicas of every deployment of the application, and why it
+    failed."""
     overview = serve.status().applications.get(application)
     if overview is None:
         return {}
     return {
-        name: _judged(str(d.status.value), dict(d.replica_states))
+        name: (*_judged(str(d.status.value), dict(d.replica_states)), failure_in(d.message))
         for name, d in overview.deployments.items()
     }
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from deployments.errors import ConfigError
 from tests.unit.test_web_turns import problem
 from tests.web_fakes import ServeProxy, World, make_world, ready
-from web.health import CachedHealth, Health
+from web.health import CachedHealth, Health, failure_in
 from web.metrics import MetricsRelay, merged
 from web.problems import CODES
 from web.settings import check_exposure
@@ -81,6 +81,23 @@ async def test_a_fallback_is_degraded_and_still_available(world: World) -> None:
     answer = await get(world, "/health")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "The deployment failed to start 3 times in a row. Error:\nray::ServeReplica:a:asr()\n"
+            '  File "/srv/x.py", line 1, in __init__\n    raise EngineLoadError(text)\n'
+            "deployments.errors.EngineLoadError: asr needs a GPU: set num_gpus",
+            "asr needs a GPU: set num_gpus",
+        ),
+        ('  File "/srv/x.py", line 1\nValueError: unexpected', ""),
+        ("", ""),
+    ],
+)
+def test_of_what_serve_says_only_the_engines_own_words_are_told(message: str, words: str) -> None:
+    assert failure_in(message) == words
 
 
 async def test_health_is_asked_once_a_second_at_most() -> None:
