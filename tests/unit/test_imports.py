@@ -21,6 +21,8 @@ MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
     "google", "openai", "httpx2",
 }  # fmt: skip
+# Networks are classes of torch's, so these modules are what is to be imported on first use.
+MADE_OF_TORCH = ("deployments.avatar.ditto.networks", "deployments.avatar.ditto.grid_sample")
 
 
 def sources() -> list[Path]:
@@ -130,4 +132,5 @@ def test_model_packages_are_never_imported_at_module_top(path: Path) -> None:
             else [node.module or ""]
         )
     }
-    assert top & MODEL_PACKAGES == set()
+    allowed = {"torch"} if module_of(path).startswith(MADE_OF_TORCH) else set()
+    assert top & MODEL_PACKAGES <= allowed
