@@ -34,6 +34,8 @@ class FakeHub:
     repos: dict[str, Repo] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)  # statuses of the next answers with a file
+    stalls: list[int] = field(default_factory=list)  # as cuts, but the line stays open: it waits
+    is_over: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)  # "path first-byte" of every file asked for
     token: str = ""  # without which nobody gets a gated file
     address: str = ""
@@ -54,6 +56,7 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
     try:
         yield hub
     finally:
+        hub.is_over.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -117,7 +120,11 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             for key, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(key, value)
             self.end_headers()
-            if is_file and hub.cuts and (n := hub.cuts.pop(0)) < len(body):
+            if is_file and hub.stalls and (n := hub.stalls.pop(0)) < len(body):
+                self.wfile.write(body[:n])
+                hub.is_over.wait()
+                self.close_connection = True
+            elif is_file and hub.cuts and (n := hub.cuts.pop(0)) < len(body):
                 self.wfile.write(body[:n])
                 self.close_connection = True  # in the middle of what was announced
             else:

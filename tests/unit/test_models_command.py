@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from graph import models
 from graph.needs import profile_needs
 from graph.preflight import LaunchOptions, profile_config
 from tests.fake_hub import FakeHub, Repo, serving
+from tests.serving import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,21 +40,38 @@ def hub() -> Iterator[FakeHub]:
         yield served
 
 
-def run(
+@dataclass(frozen=True)
+class Done:
+    """What the command printed, and its exit status."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def begin(
     hub: FakeHub, models_dir: Path, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
+) -> "subprocess.Popen[str]":
     told = {"PROFILE": "cpu", "HF_ENDPOINT": hub.address, "MODELS_DIR": str(models_dir)}
     unset = ("HF_TOKEN", "HF_HUB_OFFLINE", "MODELS_FROM", "VERIFY")
     inherited = {key: value for key, value in os.environ.items() if key not in unset}
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "graph.models", *arguments],
         cwd=ROOT,
         env={**inherited, **told, **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
     )
+
+
+def end(process: "subprocess.Popen[str]") -> Done:
+    stdout, stderr = process.communicate(timeout=120)
+    return Done(process.returncode, stdout, stderr)
+
+
+def run(hub: FakeHub, models_dir: Path, *arguments: str, **environment: str) -> Done:
+    return end(begin(hub, models_dir, *arguments, **environment))
 
 
 def test_a_profiles_models_come_are_checked_and_do_not_come_twice(
@@ -97,6 +117,25 @@ def test_a_hub_that_refuses_is_one_line_and_leaves_nothing(hub: FakeHub, tmp_pat
     assert refused.stderr.startswith("error: hf://")
     assert refused.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_stops_it_gets_one_line_and_goes_on_later(
+    hub: FakeHub, tmp_path: Path, number: signal.Signals
+) -> None:
+    need = cpu_needs()[0]
+    hub.stalls = [5000]
+    process = begin(hub, tmp_path)
+    half = tmp_path / need.name / f"{need.files[0]}.part"
+    until(lambda: half.is_file() and half.stat().st_size == 5000, "half a file never came")
+    process.send_signal(number)
+    stopped = end(process)
+    assert (stopped.returncode, stopped.stderr) == (
+        130, "Stopped; the same command goes on from here.\n",
+    )  # fmt: skip
+    assert model_problem(need) is not None
+    assert run(hub, tmp_path).returncode == 0
+    assert hub.asked[:2] == [f"{need.files[0]} 0", f"{need.files[0]} 5000"]
 
 
 def test_a_profile_without_weights_says_so(hub: FakeHub, tmp_path: Path) -> None:
