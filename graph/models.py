@@ -69,13 +69,16 @@ def bring(needs: Sequence[ModelNeed], *, mirror: str = "", is_verified: bool = F
             print(f"{path} is damaged: removed, it is fetched again", flush=True)
     plans = [plan for need in needs if (plan := planned(need, mirror)) is not None]
     check_room(plans)
-    progress = Progress(sum(plan.n_bytes for plan in plans))
+    n_bytes = sum(plan.n_bytes for plan in plans)
+    progress = Progress(n_bytes)
     for plan in plans:
         _say(plan, mirror)
         try:
             fetch(plan, progress)
         finally:
             progress.end_line()
+    if n_bytes:
+        progress.finish()
 
 
 def _free_bytes(folder: Path) -> int:
