@@ -49,7 +49,7 @@ Capacity = Callable[[], float | None]
 """Seconds of video per second that the machine makes, as far as it is known."""
 
 _FAILED = {"DEPLOY_FAILED", "UNHEALTHY"}
-_UNKNOWN = ("loading", 0, "")
+_UNKNOWN: tuple[Status, int, str] = ("loading", 0, "")
 
 
 @serve.ingress()

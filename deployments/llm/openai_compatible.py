@@ -5,9 +5,12 @@ the client behaves was measured with openai 3.52 against a loopback server, Nove
 """
 
 import logging
+import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import field_validator
 
 from deployments.errors import EngineLoadError
 from deployments.llm.prompt import Prompt
@@ -46,11 +49,19 @@ class OpenAiCompatibleLlm:
     """Streams from the server. A key is tried when constructed, a server need not be up yet."""
 
     class Settings(RemoteSettings):
-        """``base_url``: of the server, with its ``/v1``; ``None`` is OpenAI, whose key may be in
-        ``OPENAI_API_KEY``. Another server is sent that of ``api_key_file`` and no other."""
+        """``base_url``: of the server, with its ``/v1``; ``None`` or empty is OpenAI.
+
+        The key in ``OPENAI_API_KEY`` is for OpenAI, or for the server in ``OPENAI_BASE_URL``; any
+        other is sent that of ``api_key_file`` or none.
+        """
 
         base_url: str | None = None
         reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+
+        @field_validator("base_url")
+        @classmethod
+        def _is_somewhere(cls, url: str | None) -> str | None:
+            return url or None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -102,7 +113,8 @@ class OpenAiCompatibleLlm:
         EngineLoadError: OpenAI needs one, and there is none.
         """
         settings = self._settings
-        variables = () if settings.base_url else (_KEY_VARIABLE,)
+        is_meant = settings.base_url in (None, os.environ.get("OPENAI_BASE_URL"))
+        variables = (_KEY_VARIABLE,) if is_meant else ()
         key = read_key(_ENGINE, settings.api_key_file, variables)
         if not key and settings.base_url is None:
             raise EngineLoadError(_NO_KEY, stage="llm")

@@ -135,16 +135,18 @@ async def test_other_servers_are_told_theirs_and_no_key_that_is_not_theirs(
     }
 
 
-async def test_openai_itself_is_sent_the_key_of_the_environment(
-    server: FakeLlmServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("base_url", [None, "", "{server}/v1"])
+async def test_the_key_of_the_environment_is_for_the_server_of_the_environment(
+    server: FakeLlmServer, monkeypatch: pytest.MonkeyPatch, base_url: str | None
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
-    async with remote("openai_compatible", server, base_url=None) as engine:
+    url = base_url and base_url.format(server=server.url)
+    async with remote("openai_compatible", server, base_url=url) as engine:
         await texts(engine, asked("hi"))
     headers = {name.lower(): value for name, value in server.last.headers.items()}
     assert headers["authorization"] == f"Bearer {KEY}"
-    assert server.last.body["max_completion_tokens"] == 1024
+    assert server.last.body["max_tokens" if base_url else "max_completion_tokens"] == 1024
 
 
 async def test_the_key_may_be_in_a_file(name: str, server: FakeLlmServer, tmp_path: Path) -> None:
