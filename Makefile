@@ -17,7 +17,7 @@ PROFILE_FILE = $(wildcard $(PROFILE) cluster/$(PROFILE).yaml)
 TORCH_STAMP = $(if $(PROFILE),$(if $(shell grep -lsE 'engine: *(xtts|ditto)' $(PROFILE_FILE) /dev/null),$(VENV)/.installed-torch))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models install check test bench load chaos lock
+.PHONY: help serve models install check test bench load quality plan manifests chaos lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -75,6 +75,16 @@ bench: $(VENV)/.installed-test ## latency of a turn and speed of each engine on 
 
 load: $(VENV)/.installed-test ## how many people can speak at once: the curve, into var/capacity.html
 	$(BIN)/python -m benchmarks.capacity
+
+quality: $(VENV)/.installed-torch $(VENV)/.installed-test ## how good a profile's answers are: words, voice, lips; report into var/quality
+	$(BIN)/python -m benchmarks.quality $(if $(PROFILE),--profile $(PROFILE)) $(if $(BASELINE),--baseline $(BASELINE))
+
+plan: $(VENV)/.installed-test ## how many L4s so many callers need: make plan CALLERS=100
+	$(BIN)/python -m benchmarks.plan $(if $(CALLERS),--callers $(CALLERS))
+
+manifests: $(VENV)/.installed ## write the Kubernetes and Grafana files anew from the profiles and the metrics
+	$(BIN)/python -m cluster.kuberay.generate
+	$(BIN)/python -m graph.dashboard
 
 chaos: $(VENV)/.installed-test ## what people notice while replicas, engines, a node and the disk fail
 	$(BIN)/python -m benchmarks.chaos
