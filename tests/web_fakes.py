@@ -63,7 +63,7 @@ REPLY = ("It is noon. ", "Have a ", "good day.")
 class Switches:
     """What the fake stages do beyond answering; each test sets its own."""
 
-    fail: dict[str, Exception] = field(default_factory=dict)  # by stage, or "clone"
+    fail: dict[str, Exception] = field(default_factory=dict)  # by stage, or "clone", "still"
     fail_from_stretch: int = 0  # the avatar fails at this stretch, if it is to fail
     heard: str = QUESTION
     is_held: asyncio.Event = field(default_factory=asyncio.Event)  # set while a stage waits
@@ -76,6 +76,7 @@ class Switches:
     voice_format: str = ""  # empty: voices cannot be cloned
     cloned: list[AudioChunk] = field(default_factory=list)  # the samples
     voices: list[str | CustomVoice | None] = field(default_factory=list)  # of each sentence
+    drawn_faces: list[str] = field(default_factory=list)  # of each stretch
     asked: list[tuple[str, Ids]] = field(default_factory=list)  # stages, and for whom
 
     def check(self, stage: str) -> None:
@@ -184,11 +185,14 @@ class FakeAvatar:
         )
 
     async def still(self, avatar_id: str, source: PortraitSource | None = None) -> Frame:
+        if "still" in self.switches.fail:
+            raise self.switches.fail["still"]
         return np.full((SIZE_PX, SIZE_PX, 3), 128, np.uint8)
 
     async def render(self, stretch: Stretch) -> AsyncGenerator[VideoPackets, None]:
         self.switches.running += 1
         self.n_stretches += 1
+        self.switches.drawn_faces.append(stretch.avatar_id)
         try:
             if self.n_stretches > self.switches.fail_from_stretch:
                 self.switches.check("avatar")

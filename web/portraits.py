@@ -148,8 +148,8 @@ class _Examiner:
         picture = decode(data, max_pixels)
         if self._finder is None:
             self._finder = FaceFinder()
-        face = self._finder.find(picture, _LEAST_EYES_PX)
-        return framed(picture, face.landmarks, facts.width_px, facts.height_px)
+        upright, face = self._finder.find(picture, _LEAST_EYES_PX)
+        return framed(upright, face.landmarks, facts.width_px, facts.height_px)
 
 
 async def find_portrait(library: Library, avatar_id: str) -> PortraitSource | None:

@@ -14,6 +14,7 @@ from deployments.types import Frame
 _LEAST_PRESENCE = 0.5  # as in MediaPipe's own graph
 _RIVAL = 0.4  # a face so large beside the largest is no passer-by in the background
 _CHEEKS, _NOSE_TIP = (234, 454), 1
+_MOST_TILTED = math.radians(25)  # the mouth still opens as it should, to our eyes
 _MOST_TURNED = 3.0  # times as far from the nose to one cheek as to the other
 
 
@@ -61,18 +62,31 @@ class FaceFinder:
         found = [Face(p.astype(np.float32)) for p, presence in read if presence > _LEAST_PRESENCE]
         return sorted(found, key=lambda face: -face.width_px)
 
-    def find(self, picture: Frame, least_eyes_px: float) -> Face:
-        """The only face, looking into the camera, its eyes at least so far apart.
+    def find(self, picture: Frame, least_eyes_px: float) -> tuple[Frame, Face]:
+        """The picture, turned upright by quarters if it was not, and its only face, which looks
+        into the camera and has its eyes at least so far apart.
 
         Raises:
             UnusableInputError: ``no_face``, ``many_faces`` or ``too_small``; says what to do.
         """
+        face = self._only(picture, least_eyes_px)
+        if n_quarters := round(face.roll / (math.pi / 2)):
+            picture = np.ascontiguousarray(np.rot90(picture, n_quarters))
+            face = self._only(picture, least_eyes_px)
+        if face.is_turned_away or abs(face.roll) > _MOST_TILTED:
+            raise _unusable(
+                "no_face",
+                "The face is turned away or tilted. Send one that looks straight at the camera.",
+            )
+        return picture, face
+
+    def _only(self, picture: Frame, least_eyes_px: float) -> Face:
         faces = self.faces(picture)
         if not faces:
             raise _unusable(
                 "no_face",
-                "No face was found. Send an upright picture of one face, seen from the "
-                "front in even light, with nothing before it.",
+                "No face was found. Send a picture of one face, seen from the front in even light, "
+                "with nothing before it.",
             )
         face, *others = faces
         if any(other.width_px > _RIVAL * face.width_px for other in others):
@@ -83,13 +97,9 @@ class FaceFinder:
         if face.eyes_px < least_eyes_px:
             raise _unusable(
                 "too_small",
-                f"The face is too small: its eyes' outer corners are "
-                f"{face.eyes_px:.0f} pixels apart and must be {least_eyes_px:.0f}. Send a larger "
-                "picture, or one taken from nearer.",
-            )
-        if face.is_turned_away:
-            raise _unusable(
-                "no_face", "The face is turned away. Send one that looks at the camera."
+                f"The face is too small: its eyes' outer corners are {face.eyes_px:.0f} pixels "
+                f"apart and must be {least_eyes_px:.0f}. Send a larger picture, or one taken from "
+                "nearer.",
             )
         return face
 

@@ -1,6 +1,7 @@
 """What every avatar engine promises, whichever it is."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -103,6 +104,28 @@ def in_pieces(
 def draw(name: str, motion: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
     portrait = portrait_of(name)
     return engine_of(name).draw([DrawRequest(portrait, row, 0.1) for row in motion])
+
+
+def added() -> PortraitSource:
+    """As somebody's upload comes to an engine: of any size, with no layout of its own."""
+    whole = source()
+    assert whole.landmarks is not None
+    image = np.ascontiguousarray(whole.image[40:1000:2, 60:700:2])
+    landmarks = ((whole.landmarks - (60, 40)) / 2).astype(np.float32)
+    return PortraitSource("an-upload", "Ana", image, landmarks, builtin=False)
+
+
+def test_an_added_portrait_is_drawn_in_the_frame_of_the_engine(name: str) -> None:
+    engine = engine_of(name)
+    asked = replace(stretch(name, voice(1.0), 0, 10), avatar_id="an-upload")
+    portrait, again = engine.prepare(added()), engine.prepare(added())
+    motion, state = engine.move(portrait, asked)
+    frames = [engine.draw([DrawRequest(p, row, 0.1) for row in motion]) for p in (portrait, again)]
+    size = (engine.capabilities.height_px, engine.capabilities.width_px, 3)
+    assert [frame.shape for frame in frames[0]] == [size] * 10
+    assert all(np.array_equal(a, b) for a, b in zip(*frames, strict=True))
+    onwards, _ = engine.move(portrait, replace(asked, first_frame=10, motion_state=state))
+    assert len(onwards) == 10
 
 
 def test_capabilities_name_the_engine_and_say_possible_things(name: str) -> None:
