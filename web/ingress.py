@@ -36,6 +36,7 @@ from web.health import CachedHealth, DeploymentHealth, Health, Status, Uploads, 
 from web.library import Library
 from web.llm_watch import LlmWatch
 from web.metrics import MetricsRelay
+from web.portraits import find_portrait
 from web.services import Services
 from web.settings import IngressSettings
 from web.sqlite_store import SqliteStore
@@ -79,9 +80,12 @@ class Ingress:
             look_ahead_s=config["ingress"]["look_ahead_s"],
             on_report=load.report,
         )
+        settings = IngressSettings.model_validate(config["ingress"])
+        self._library = Library(settings.data_dir, min_free_bytes=settings.min_free_disk_bytes)
         self._stages = with_repeats(
             from_handles(asr, llm, tts, avatar, self._gate.note),
             *(StageConfig.model_validate(_general(config[name])) for name in STAGES),
+            find_portrait=partial(find_portrait, self._library),
             on_repeat=load.repeated,
         )
 
@@ -94,7 +98,6 @@ class Ingress:
             retention_s=settings.retention_s,
             min_free_bytes=settings.min_free_disk_bytes,
         )
-        library = Library(settings.data_dir, min_free_bytes=settings.min_free_disk_bytes)
         turns = TurnMetrics(RAY)
         sender = exporter(os.environ)
         traces = [] if sender is None else [TurnTraces(sender)]
@@ -102,7 +105,7 @@ class Ingress:
             stages=self._stages,
             vad=load_engine("vad", vad.engine, vad.options),
             store=store,
-            library=library,
+            library=self._library,
             settings=settings,
             health=_health_source(self._config, self._stages, lambda: self._gate.capacity),
             metrics=MetricsRelay(_export_addresses, httpx.AsyncClient()),
