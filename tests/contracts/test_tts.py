@@ -62,6 +62,7 @@ def tiny_xtts_options(folder: Path) -> dict[str, Any]:
         "model": str(folder),
         "device": "cpu",
         "n_threads": 1,
+        "pause_s": 0.2,  # next to parts of 0.28 s
     }
 
 

@@ -184,7 +184,7 @@ def test_stretching_a_stream_is_stretching_the_whole(scale: float, size: int) ->
 
 
 def tokens_of(engine: XttsTts, text: str) -> list[int]:
-    return engine._tokens(text, "en")
+    return engine._speech.tokens(text, "en")
 
 
 @pytest.mark.filterwarnings("ignore")  # what the library's own generator warns of is not ours
@@ -262,9 +262,9 @@ def test_numbers_are_spoken_in_words(engine: XttsTts) -> None:
 @pytest.mark.parametrize(("language", "n"), [("en", 250), ("zh", 82), ("es", 239)])
 def test_parts_keep_to_the_models_limits(engine: XttsTts, language: str, n: int) -> None:
     text = {"en": "and so on, ", "zh": "今天天气很好，", "es": "y así, "}[language] * 60
-    found = engine._parts(text, language)
+    found = engine._speech.parts(text, language)
     assert all(len(part) <= n for part in found)
-    assert all(len(engine._tokens(part, language)) < 28 for part in found)
+    assert all(len(engine._speech.tokens(part, language)) < 28 for part in found)
 
 
 def test_half_the_precision_says_nearly_the_same(engine: XttsTts, tiny_xtts: Path) -> None:

@@ -12,7 +12,8 @@ never does, and the engine does not load before the licence is accepted by its n
     parts        text is cut to what the model takes at once; pure
     latents      text becomes latents, one for each 46 ms of speech
     vocoder      latents become sound as they come, each decoded once
-    engine       the above as an engine
+    speech       a text becomes sound, piece by piece: the four above together
+    engine       the above as an engine, with its voices
 """
 
 from deployments.tts.xtts.engine import XttsTts

@@ -1,14 +1,11 @@
-"""XTTS as an engine: text in words, in parts, as latents, as sound, as blocks."""
+"""XTTS as an engine: its voices, and speech in blocks."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError, engine_errors
 from deployments.tts.blocks import BlockCutter, Cut, Piece
 from deployments.tts.xtts import voices
-from deployments.tts.xtts.latents import Latents, Sampling
 from deployments.tts.xtts.loading import (
     fingerprint,
     licence_refusal,
@@ -16,15 +13,13 @@ from deployments.tts.xtts.loading import (
     planned,
     refusing,
 )
-from deployments.tts.xtts.parts import is_speakable, parts
 from deployments.tts.xtts.settings import MODEL, XttsSettings
-from deployments.tts.xtts.vocoder import Vocoding
+from deployments.tts.xtts.speech import Speech
 from deployments.tts.xtts.voices import Timbre
 from deployments.types import (
     AudioChunk,
     CustomVoice,
     ReplySentence,
-    Samples,
     SpeechChunk,
     TtsCapabilities,
     Voice,
@@ -47,7 +42,7 @@ class XttsTts:
         plan = planned(settings)
         self._settings = settings
         self._model = loaded(plan)
-        self._latents = Latents(self._model.gpt, _sampling(self._model.config, settings))
+        self._speech = Speech(self._model, settings)
         self._voices = voices.builtin(self._model, plan.folder)
         rate = int(self._model.hifigan_decoder.output_sample_rate)
         self.capabilities = TtsCapabilities(
@@ -113,47 +108,10 @@ class XttsTts:
     ) -> Iterator[SpeechChunk]:
         cutter = BlockCutter(sentence, self._cut)
         with _watching():
-            for part in self._parts(sentence.text, language):
-                for sound in self._sounds(part, language, timbre):
+            for part in self._speech.parts(sentence.text, language):
+                for sound in self._speech.sounds(part, language, timbre):
                     yield from cutter.push(Piece(sound))
             yield from cutter.finish()
-
-    def _parts(self, text: str, language: str) -> list[str]:
-        from deployments.tts.xtts.normalise import spoken
-
-        words = spoken(text, language)
-        return [
-            part for part in parts(words, lambda p: self._fits(p, language)) if is_speakable(part)
-        ]
-
-    def _fits(self, text: str, language: str) -> bool:
-        """Into what the model was trained on, and into its memory."""
-        if len(text) > self._model.tokenizer.char_limits[language]:
-            return False
-        most = int(self._model.args.gpt_max_text_tokens)
-        return len(self._tokens(text, language)) < most
-
-    def _tokens(self, text: str, language: str) -> list[int]:
-        tokens: list[int] = self._model.tokenizer.encode(text.lower(), lang=language)
-        return tokens
-
-    def _sounds(self, part: str, language: str, timbre: Timbre) -> Iterator[Samples]:
-        """A part's speech in pieces, each when its latents are there and those after it."""
-        vocoding = Vocoding(self._model.hifigan_decoder, timbre.speaker, self._settings.speed)
-        seed = self._seed(part, language, timbre)
-        size, waiting = self._settings.first_piece, []
-        for latent in self._latents.of(self._tokens(part, language), timbre.prompt, seed):
-            waiting.append(latent)
-            if len(waiting) == size:
-                yield vocoding.push(waiting, is_end=False)
-                size, waiting = min(2 * size, self._settings.largest_piece), []
-        yield vocoding.push(waiting, is_end=True)
-
-    def _seed(self, part: str, language: str, timbre: Timbre) -> int:
-        """By what is said, so that a repeated call says it in the same way."""
-        said = hashlib.sha256(f"{self._settings.seed} {language} {part} ".encode())
-        said.update(timbre.prompt.tobytes())
-        return int.from_bytes(said.digest()[:8]) >> 1
 
     def _check_languages(self) -> None:
         known = set(self._model.config.languages)
@@ -167,15 +125,6 @@ class XttsTts:
         for language in self._settings.languages:
             blocks = self.speak(ReplySentence(0, "1", is_last=True), language, None)
             next(blocks)
-
-
-def _sampling(config: Any, settings: XttsSettings) -> Sampling:
-    return Sampling(
-        temperature=settings.temperature or float(config.temperature),
-        top_k=int(config.top_k),
-        top_p=float(config.top_p),
-        repetition_penalty=float(config.repetition_penalty),
-    )
 
 
 @contextmanager
