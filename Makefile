@@ -50,12 +50,15 @@ $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
 	@$(INSTALL) -q -r requirements-test.lock
 	@touch $@
 
-# Torch first and by itself: which build of it (CPU, CUDA) is the machine's affair, so it is in no lock.
+# torch itself is in no lock: which build of it (CPU, CUDA) is the machine's affair, and so are the libraries that it brings.
+# CTranslate2 wants CUDA 12's cuBLAS, which a torch for CUDA 13 does not bring.
 $(VENV)/.installed-torch: requirements-torch.lock $(VENV)/.installed
-	@echo "Installing torch and the engines that need it (about 2 GB on disk, once) ..."
-	@$(BIN)/python -m pip install --no-deps --no-input --disable-pip-version-check -q \
-	  $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	@echo "Installing torch and the engines that need it (about 2 GB on disk, several more with CUDA; once) ..."
 	@$(INSTALL) -q -r requirements-torch.lock
+	@$(BIN)/python -m pip install --no-input --disable-pip-version-check -q \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
+	@if command -v nvidia-smi >/dev/null; then \
+	  $(BIN)/python -m pip install --no-deps --no-input --disable-pip-version-check -q 'nvidia-cublas-cu12==12.9.*'; fi
 	@touch $@
 
 check: $(VENV)/.installed-test ## ruff, mypy, unit, contract and graph tests: before every commit
