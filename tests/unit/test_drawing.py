@@ -20,9 +20,14 @@ from deployments.avatar.engine import DrawRequest
 from deployments.avatar.fake import FakeAvatar, FakePortrait
 from deployments.avatar.render import stretch_packets
 from deployments.config import AvatarConfig, EncoderConfig
-from deployments.errors import EngineInputError, EngineRuntimeError, UnknownPortraitError
+from deployments.errors import (
+    EngineInputError,
+    EngineRuntimeError,
+    UnknownPortraitError,
+    UnusableInputError,
+)
 from deployments.streams import EngineThread
-from deployments.types import AudioChunk, Frame, Stretch, VideoPackets
+from deployments.types import AudioChunk, Frame, PortraitSource, Stretch, VideoPackets
 
 T = TypeVar("T")
 
@@ -429,3 +434,57 @@ async def test_a_face_that_is_not_there_is_refused() -> None:
     avatar = Avatar(AvatarConfig(engine="fake"))
     with pytest.raises(UnknownPortraitError, match="no portrait 'nobody'"):
         await all_of(avatar.render(replace(stretch(5), avatar_id="nobody")))
+
+
+ADDED = PortraitSource("ana", "Ana", np.full((4, 4, 3), 9, np.uint8), None, builtin=False)
+
+
+async def test_a_picture_that_comes_with_a_stretch_is_drawn_and_remembered() -> None:
+    avatar = Avatar(AvatarConfig(engine="fake"))
+    asked = replace(stretch(5), avatar_id="ana")
+    with pytest.raises(UnknownPortraitError):
+        await all_of(avatar.render(asked))
+    first = await all_of(avatar.render(replace(asked, source=ADDED)))
+    again = await all_of(avatar.render(asked))
+    assert [told(part) for part in first] == [told(part) for part in again]
+    assert (await avatar.still("ana")).shape == (96, 64, 3)
+    assert [card.id for card in await avatar.portraits()] == ["mira"]
+
+
+async def test_while_a_picture_is_prepared_the_replica_answers_and_then_draws_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    avatar = Avatar(AvatarConfig(engine="fake"))
+    reached, gate, prepare = threading.Event(), threading.Event(), FakeAvatar.prepare
+
+    def slowly(self: FakeAvatar, source: PortraitSource) -> FakePortrait:
+        reached.set()
+        gate.wait(10)
+        return prepare(self, source)
+
+    monkeypatch.setattr(FakeAvatar, "prepare", slowly)
+    added = asyncio.create_task(
+        all_of(avatar.render(replace(stretch(5), avatar_id="ana", source=ADDED)))
+    )
+    assert await asyncio.to_thread(reached.wait, 10)
+    other = asyncio.create_task(all_of(avatar.render(stretch(25))))
+    await avatar.check_health()
+    assert (await avatar.describe()).engine == "fake"
+    with pytest.raises(UnknownPortraitError):
+        await avatar.still("bob")
+    gate.set()
+    assert [len(await task) for task in (added, other)] == [1, 5]
+
+
+async def test_a_picture_that_the_engine_refuses_is_refused_and_the_replica_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    avatar = Avatar(AvatarConfig(engine="fake"))
+
+    def refuse(self: FakeAvatar, source: PortraitSource) -> FakePortrait:
+        raise UnusableInputError("too small", code="too_small")
+
+    monkeypatch.setattr(FakeAvatar, "prepare", refuse)
+    with pytest.raises(UnusableInputError):
+        await avatar.still("ana", ADDED)
+    assert len(await all_of(avatar.render(stretch(5)))) == 1
