@@ -41,3 +41,9 @@ def character(*seeds: int, eyes_from: int = 0) -> Character:
         eye_ball=np.concatenate([0.01 * det_uniform(400 + i, (1, 6)) for i in eyes]),
         shape=xs(seeds[0])["kp"],
     )
+
+
+def state_shapes(module: str) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a published file, by its key."""
+    text = (Path(__file__).parent / "state_dicts" / f"{module}.json").read_text()
+    return {row["key"]: tuple(row["shape"]) for row in json.loads(text)["keys"]}
