@@ -30,6 +30,7 @@ ENGLISH = {
     "3/4 of it, ½ of that": "three quarters of it, one half of that",
     "open 24/7": "open twenty-four seven",
     "No. 5 won 3:1": "number five won three to one",
+    "0,5 and 1,2345": "zero,five and one,two thousand three hundred and forty-five",
     "version 3.14.15": "version three point fourteen point fifteen",
     "GPT4 and H2O": "GPT four and H two O",
     "call 555-1234": "call five five five one two three four",

@@ -167,7 +167,7 @@ RULES: list[Rule] = [
     (re.compile(rf"(?<![\w.])(?P<minus>[-−])?{unit_pattern(_NUMBER)}"), _unit),
     (re.compile(r"\b(\d{1,9})(?:st|nd|rd|th)\b"), lambda m: ordinal(int(m[1]))),
     (APART, lambda _: " "),
-    (re.compile(rf"(?:(?<![\w.])(?P<minus>[-−])(?=\d))?(?P<number>{_NUMBER})(?![\d,]*\d)"), _plain),
+    (re.compile(rf"(?:(?<![\w.])(?P<minus>[-−])(?=\d))?(?P<number>{_NUMBER})(?!\d)"), _plain),
     *replacements(
         [("&", "and"), (r"(?<=\s)\+(?=\s)", "plus"), ("=", "equals"), ("×", "times"),
          ("÷", "divided by"), ("@", "at"), ("№", "number"), (r"(?<=\w)/(?=\w)", "slash")]
