@@ -31,6 +31,7 @@ ENGLISH = {
     "open 24/7": "open twenty-four seven",
     "No. 5 won 3:1": "number five won three to one",
     "0,5 and 1,2345": "zero,five and one,two thousand three hundred and forty-five",
+    "2 or 2/2": "two or two slash two",
     "version 3.14.15": "version three point fourteen point fifteen",
     "GPT4 and H2O": "GPT four and H two O",
     "call 555-1234": "call five five five one two three four",

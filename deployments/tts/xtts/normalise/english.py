@@ -147,7 +147,7 @@ RULES: list[Rule] = [
         _day_of_month,
     ),
     (re.compile(rf"\b{CLOCK}(?:\s?(?P<half>[AaPp]\.?[Mm]\b\.?))?"), _time),
-    (re.compile(r"(?<![\d/])(?:[12]/[23]|[13]/4)(?![\d/])|[½⅓⅔¼¾]"), lambda m: _FRACTIONS[m[0]]),
+    (re.compile(r"(?<![\d/])(?:1/[234]|2/3|3/4)(?![\d/])|[½⅓⅔¼¾]"), lambda m: _FRACTIONS[m[0]]),
     (re.compile(rf"(?P<sign>{_SIGN})\s?(?P<number>{_NUMBER}){_SCALE}"), _money),
     (re.compile(rf"(?P<number>{_NUMBER}){_SCALE}\s?(?P<sign>{_SIGN}|(?:{_CODE})\b)"), _money),
     (re.compile(rf"\b(?P<sign>{_CODE})\s(?P<number>{_NUMBER}){_SCALE}"), _money),

@@ -165,7 +165,7 @@ RULES: list[Rule] = [
     (re.compile(rf"\b{ISO_DATE}\b"), _date),
     (re.compile(r"\b(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4})\b"), _date),
     (re.compile(rf"\b{CLOCK}(?:\s?h\b)?(?:\s?(?P<half>[AaPp]\.?\s?[Mm]\b\.?))?"), _time),
-    (re.compile(r"(?<![\d/])(?:[12]/[23]|[13]/4)(?![\d/])|[½⅓⅔¼¾]"), lambda m: _FRACTIONS[m[0]]),
+    (re.compile(r"(?<![\d/])(?:1/[234]|2/3|3/4)(?![\d/])|[½⅓⅔¼¾]"), lambda m: _FRACTIONS[m[0]]),
     (re.compile(rf"(?P<sign>{_SIGN})\s?(?P<number>{_NUMBER}){_SCALE}"), _money),
     (re.compile(rf"(?P<number>{_NUMBER}){_SCALE}\s?(?P<sign>{_SIGN}|(?:{_CODE})\b)"), _money),
     (re.compile(rf"\b(?P<sign>{_CODE})\s(?P<number>{_NUMBER}){_SCALE}"), _money),
