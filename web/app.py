@@ -127,5 +127,5 @@ async def _sweep(context: Context) -> None:
             await asyncio.to_thread(services.store.sweep)
             await asyncio.to_thread(services.library.sweep)
             await context.portraits.forget_deleted()
-        except (OSError, sqlite3.Error) as error:  # the turns themselves report a full disk
+        except (OSError, sqlite3.Error, AvatarError) as error:  # turns themselves report it
             logger.warning("what is over was not erased: %s", type(error).__name__)
