@@ -105,6 +105,19 @@ def test_moving_by_axes_is_sampling_point_by_point() -> None:
     assert furthest(net.moved(volume, shifts), np.stack(wanted, axis=1)) < 1e-5
 
 
+def test_the_warp_network_is_the_same_whichever_way_it_samples() -> None:
+    from deployments.avatar.ditto.grid_sample import sample_by_gathering
+    from deployments.avatar.ditto.networks.folding import fold
+    from deployments.avatar.ditto.networks.warp import WarpNetwork
+
+    net = fold(fill_module(WarpNetwork(points=3, volume=(4, 2), width=4, n_blocks=2, out=6)))
+    inputs = noise(10, 2, 4, 2, 8, 8), noise(11, 2, 3, 3), noise(12, 2, 3, 3)
+    wanted = net(*inputs).numpy()
+    assert wanted.shape == (2, 6, 8, 8)
+    net.sample = sample_by_gathering
+    assert furthest(net(*inputs), wanted) < 1e-5
+
+
 def test_the_denoiser_sees_what_the_plain_form_sees() -> None:
     from deployments.avatar.ditto.networks.folding import fold
     from deployments.avatar.ditto.networks.lmdm import Lmdm, LmdmSizes

@@ -20,20 +20,19 @@ class Rotary(nn.Module):
 
 
 class Turns(nn.Module):
-    """``Rotary`` worked out for a number of positions."""
+    """``Rotary`` worked out for a number of positions, as complex numbers of length 1."""
 
     def __init__(self, rotary: Rotary, positions: int) -> None:
         super().__init__()
         angles = torch.outer(torch.arange(positions), rotary.freqs)  # (positions, D/2)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        turns = torch.polar(torch.ones_like(angles), angles)
+        self.register_buffer("turns", turns, persistent=False)
 
     def forward(self, x: Tensor, first: int = 0) -> Tensor:
-        """x (N, T, D), whose T positions begin with ``first``, turned."""
-        here = slice(first, first + x.shape[1])
-        cos, sin = self.cos[here], self.sin[here]
-        even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)  # (N, T, D/2) each
-        return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(2)
+        """x (N, T, D), whose T positions begin with ``first``, turned. In float32."""
+        pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))  # (N, T, D/2)
+        turned = pairs * self.turns[first : first + x.shape[1]]
+        return torch.view_as_real(turned).flatten(2)
 
 
 class Sinusoid(nn.Module):

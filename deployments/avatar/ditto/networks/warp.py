@@ -4,6 +4,8 @@ Shapes: B frames, K = 21 key points, K + 1 motions of which the first stands sti
 C = 32 channels and D = 16 slices of H x W = 64x64.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from deployments.avatar.ditto.grid_sample import sample
@@ -12,7 +14,11 @@ from deployments.avatar.ditto.networks.dense_motion import DenseMotion
 
 
 class WarpNetwork(nn.Module):
-    """Published keys; the sizes of the published checkpoint are the defaults."""
+    """Published keys; the sizes of the published checkpoint are the defaults.
+
+    ``sample`` may be exchanged for ``grid_sample.sample_by_gathering``, for an export to a runtime
+    that does not have the operator for volumes.
+    """
 
     def __init__(
         self,
@@ -25,6 +31,7 @@ class WarpNetwork(nn.Module):
     ) -> None:
         super().__init__()
         inner = volume[0] * volume[1]
+        self.sample: Callable[[Tensor, Tensor], Tensor] = sample
         self.dense_motion_network = DenseMotion(points, volume, compressed, width, n_blocks)
         third = nn.Conv2d(inner, out, 3, padding=1)
         self.third = ConvBlock(third, nn.BatchNorm2d(out), nn.LeakyReLU(0.01, inplace=True))
@@ -33,5 +40,5 @@ class WarpNetwork(nn.Module):
     def forward(self, feature_3d: Tensor, kp_source: Tensor, kp_driving: Tensor) -> Tensor:
         """(B, 256, 64, 64) of feature_3d (B, 32, 16, 64, 64) and key points (B, 21, 3)."""
         deformation, occlusion = self.dense_motion_network(feature_3d, kp_source, kp_driving)
-        warped = sample(feature_3d, deformation).flatten(1, 2)  # (B, 512, 64, 64)
+        warped = self.sample(feature_3d, deformation).flatten(1, 2)  # (B, 512, 64, 64)
         return self.fourth(self.third(warped)) * occlusion
