@@ -1,25 +1,21 @@
-"""The goldens and the inputs that they were made from, for the tests of Ditto's motion."""
+"""The inputs that the goldens of Ditto's motion were made from."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deployments.avatar.ditto.condition import Character
+from deployments.avatar.ditto.stitcher import StitchNet
 from deployments.avatar.ditto.vector import FloatArray
-from tests.ditto.fill_weights import det_uniform, driving_info, source_info
+from tests.ditto.fill_weights import det_uniform, driving_info, fill_arrays, source_info
+from tests.ditto.golden import golden, published
 
-_GOLDENS = Path(__file__).parent / "goldens"
 
-
-def golden(name: str) -> dict[str, Any]:
-    """Every array of one file; ``cases`` as Python objects."""
-    with np.load(_GOLDENS / f"{name}.npz") as file:
-        arrays: dict[str, Any] = dict(file)
-    if "cases" in arrays:
-        arrays["cases"] = json.loads(str(arrays["cases"]))
-    return arrays
+def cases_of(name: str) -> list[dict[str, Any]]:
+    """The runs that one file holds the outputs of."""
+    cases: list[dict[str, Any]] = json.loads(str(golden(name)["cases"]))
+    return cases
 
 
 def xs(seed: int, **more: float) -> dict[str, FloatArray]:
@@ -43,7 +39,17 @@ def character(*seeds: int, eyes_from: int = 0) -> Character:
     )
 
 
-def state_shapes(module: str) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor of a published file, by its key."""
-    text = (Path(__file__).parent / "state_dicts" / f"{module}.json").read_text()
-    return {row["key"]: tuple(row["shape"]) for row in json.loads(text)["keys"]}
+def stitch_net() -> StitchNet:
+    """The published network in numpy, with the recipe's weights."""
+    w = fill_arrays({row["key"]: row["shape"] for row in published("stitch_network")["keys"]})
+
+    def run(source: FloatArray, driven: FloatArray) -> FloatArray:
+        x = np.concatenate((source.reshape(-1, 63), driven.reshape(-1, 63)), axis=1)
+        for layer in (0, 2, 4, 6):
+            x = np.maximum(x, 0) if layer else x
+            x = x @ w[f"mlp.{layer}.weight"].T + w[f"mlp.{layer}.bias"]
+        out = driven + x[:, :63].reshape(-1, 21, 3)
+        out[..., :2] += x[:, None, 63:]
+        return np.asarray(out, np.float32)
+
+    return run

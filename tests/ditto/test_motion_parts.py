@@ -9,9 +9,10 @@ from deployments.avatar.ditto import pose, vector
 from deployments.avatar.ditto.condition import Conditions, emotion_of, mirrored, smoothed
 from deployments.avatar.ditto.schedule import schedule
 from tests.ditto.fill_weights import det_normal, det_uniform
-from tests.ditto.recipes import character, golden, xs
+from tests.ditto.golden import golden
+from tests.ditto.recipes import cases_of, character, xs
 
-_CONDITION_CASES = golden("03_condition")["cases"]
+_CONDITION_CASES = cases_of("03_condition")
 
 
 def close(got: Any, wanted: Any, tolerance: float) -> None:

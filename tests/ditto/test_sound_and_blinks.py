@@ -10,7 +10,7 @@ from deployments.avatar.ditto.blink import Gaps, blink_rows
 from deployments.avatar.ditto.features import Chunk, Features, frames_in
 from deployments.avatar.ditto.vector import FloatArray
 from tests.ditto.fill_weights import det_uniform
-from tests.ditto.recipes import golden
+from tests.ditto.golden import golden
 
 _COLUMNS = [0, 1, 200, 399, 400, 401]
 

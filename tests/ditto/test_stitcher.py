@@ -10,7 +10,6 @@ from deployments.avatar.ditto.blink import blink_rows
 from deployments.avatar.ditto.stitcher import (
     Blinks,
     Stitcher,
-    StitchNet,
     StitchSettings,
     StitchState,
     fades,
@@ -18,10 +17,11 @@ from deployments.avatar.ditto.stitcher import (
 )
 from deployments.avatar.ditto.vector import FloatArray, to_vector
 from deployments.errors import ConfigError
-from tests.ditto.fill_weights import fill_arrays
-from tests.ditto.recipes import character, golden, state_shapes, xd, xs
+from tests.ditto.golden import golden
+from tests.ditto.recipes import cases_of, character, stitch_net, xd, xs
 
 _GOLDEN = golden("09_motion_stitch")
+_CASES = cases_of("09_motion_stitch")
 _NAMES = {
     "relative_d": "is_relative",
     "drive_eye": "drives_eyes",
@@ -30,22 +30,6 @@ _NAMES = {
     "flag_stitching": "stitches",
     "overall_ctrl_info": "overall",
 }
-
-
-def stitch_net() -> StitchNet:
-    """The published network in numpy, with the recipe's weights."""
-    w = fill_arrays(state_shapes("stitch_network"))
-
-    def run(source: FloatArray, driven: FloatArray) -> FloatArray:
-        x = np.concatenate((source.reshape(-1, 63), driven.reshape(-1, 63)), axis=1)
-        for layer in (0, 2, 4, 6):
-            x = np.maximum(x, 0) if layer else x
-            x = x @ w[f"mlp.{layer}.weight"].T + w[f"mlp.{layer}.bias"]
-        out = driven + x[:, :63].reshape(-1, 21, 3)
-        out[..., :2] += x[:, None, 63:]
-        return np.asarray(out, np.float32)
-
-    return run
 
 
 def settings_of(case: dict[str, Any]) -> StitchSettings:
@@ -78,7 +62,7 @@ def close(got: Any, wanted: Any, tolerance: float) -> None:
     np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("case", _GOLDEN["cases"], ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: str(case["name"]))
 def test_a_face_is_driven_as_published(case: dict[str, Any]) -> None:
     start = StitchState(anchor=to_vector(xd(case["d0"])) if "d0" in case else None)
     rows = motion(case.get("frames", 4))
@@ -87,7 +71,7 @@ def test_a_face_is_driven_as_published(case: dict[str, Any]) -> None:
     close(driven, _GOLDEN[f"{case['name']}_x_d"], 2e-6)
 
 
-@pytest.mark.parametrize("case", _GOLDEN["cases"], ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: str(case["name"]))
 def test_frames_one_by_one_are_frames_at_once(case: dict[str, Any]) -> None:
     stitcher, state, alone = stitcher_of(case), StitchState(), []
     _, at_once, _ = stitcher.advance(StitchState(), motion(8))

@@ -19,9 +19,10 @@ from deployments.avatar.ditto.windows import (
 )
 from deployments.errors import ConfigError
 from tests.ditto.fill_weights import det_normal
-from tests.ditto.recipes import character, golden
+from tests.ditto.golden import golden
+from tests.ditto.recipes import cases_of, character
 
-_CASES = golden("07_windows")["cases"]
+_CASES = cases_of("07_windows")
 _OFFLINE = WindowSettings(overlap=10, smooth=3)
 _LIVE = WindowSettings(overlap=70, is_live=True, smooth=3, renew_every=1, kept=(0, 202))
 _LATE = WindowSettings(overlap=75, is_live=True, smooth=5)

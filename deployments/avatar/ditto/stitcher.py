@@ -123,7 +123,10 @@ class Stitcher:
             state = replace(state, first=dict(info))
         self._fade(info, source if self.settings.fade_to == "s" else state.first, controls)
         if self._drives_eyes:
-            info["exp"] = _looking(info, self.source.infos[0])
+            # The eyes go along with the head, as far as it turned from the source's first frame.
+            first = self.source.infos[0]
+            yaw, pitch = (_turned(info, first, angle) for angle in ("yaw", "pitch"))
+            info["exp"] = looking(info["exp"], yaw, pitch)
         return info, state
 
     @property
@@ -133,8 +136,8 @@ class Stitcher:
 
     def _gains(self) -> dict[str, float]:
         """Of the parts that drive."""
-        usual = ("exp",) if self.source.is_video else ("exp", *POSE, "t")
-        gains = dict.fromkeys(usual, 1.0) if self.settings.gains is None else self.settings.gains
+        asked = self.settings.gains
+        gains = usual_gains(self.source.is_video) if asked is None else asked
         return {k: g * (self.scale_ratio if k in _SCALED else 1.0) for k, g in gains.items()}
 
     def _moved(self, source: Info, info: Info, anchor: FloatArray | None) -> dict[str, FloatArray]:
@@ -192,21 +195,28 @@ def fades(n_frames: int, n_in: int, n_out: int) -> dict[int, Controls]:
     return {**begin, **{i: control for i, control in end.items() if i >= 0}}
 
 
+def usual_gains(is_video: bool) -> dict[str, float]:
+    """A video has its own head's movement; a photograph gets all of the motion."""
+    return dict.fromkeys(("exp",) if is_video else ("exp", *POSE, "t"), 1.0)
+
+
 def scale_ratio(reference: Character, source: Character) -> float:
     """How much larger the head of the reference character is in its crop."""
     return float(reference.infos[0]["scale"][0] / source.infos[0]["scale"][0])
 
 
-def _looking(info: Info, source: Info) -> FloatArray:
-    """(63,): eyes that turn against the head, as far as it turned from the source's first frame."""
-    yaw, pitch = (
-        float(degrees(info[angle])[0] - degrees(source[angle])[0]) for angle in ("yaw", "pitch")
-    )
-    across, up, exp = 0.26 * yaw, 0.28 * pitch, info["exp"].copy()
+def looking(exp: FloatArray, yaw_deg: float, pitch_deg: float) -> FloatArray:
+    """(63,): ``exp`` with the eyeballs' points moved by a share of such a turn."""
+    across, up, exp = 0.26 * yaw_deg, 0.28 * pitch_deg, exp.copy()
     exp[_LEFT_X] += across * (0.0007 if across > 0 else 0.001)
     exp[_RIGHT_X] += across * (0.001 if across > 0 else 0.0007)
     exp[[_LEFT_Y, _RIGHT_Y]] -= np.float32(0.001 * up)
     return exp
+
+
+def _turned(info: Info, source: Info, angle: str) -> float:
+    """Degrees."""
+    return float(degrees(info[angle])[0] - degrees(source[angle])[0])
 
 
 def _mixed(part: FloatArray, other: FloatArray, share: np.float32) -> FloatArray:

@@ -169,10 +169,12 @@ class Windows:
 
     def _settled(self, state: WindowState, is_last: bool) -> int:
         """How many rows of ``state.motion`` can go out."""
+        n_heard = state.n_heard + self._n_silent - state.n_moved
         if is_last:
-            return state.n_heard + self._n_silent - state.n_moved
+            return n_heard
         n_open = self.settings.n_fused + self.settings.smooth // 2
-        return len(state.motion) - (self.settings.n_new if self._is_live else n_open)
+        n_closed = len(state.motion) - (self.settings.n_new if self._is_live else n_open)
+        return min(n_closed, n_heard)
 
     def limited(self, motion: FloatArray) -> FloatArray:
         return motion if self.limits is None else np.clip(motion, self.limits[0], self.limits[1])

@@ -1,0 +1,117 @@
+"""From sound to key points, for exactly the frames that a stretch asks for, in any pieces.
+
+Sound -> features -> windows -> key points. Each part keeps what it needs in a state of its own;
+``MotionState`` is all of them, at most 1 MB, and goes on anywhere.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from deployments.avatar.ditto import state as wire
+from deployments.avatar.ditto.features import Features, FeatureState
+from deployments.avatar.ditto.stitcher import Stitcher, StitchState
+from deployments.avatar.ditto.vector import N_MOTION, FloatArray
+from deployments.avatar.ditto.windows import WindowRequest, Windows, WindowState
+from deployments.errors import EngineInputError
+
+_FIRST = "first."  # before the names of the first frame's parts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionState:
+    """``seed`` of the noise; ``ready`` (k, 265): motion of frames that nobody has asked for yet."""
+
+    seed: int
+    features: FeatureState
+    windows: WindowState
+    stitch: StitchState = field(default_factory=StitchState)
+    ready: FloatArray = field(default_factory=lambda: np.zeros((0, N_MOTION), np.float32))
+
+    def pack(self) -> bytes:
+        w, f, s = self.windows, self.features, self.stitch
+        numbers = {
+            "seed": self.seed, "n_samples": f.n_samples, "n_rows": f.n_rows, "frame": s.frame,
+            "n_waited": w.n_waited, "n_moved": w.n_moved, "n_heard": w.n_heard, "n_out": w.n_out,
+            "n_windows": w.n_windows,
+        }  # fmt: skip
+        arrays = {"samples": f.samples, "waiting": w.waiting, "motion": w.motion}
+        anchors = {"pose": w.anchor, "anchor": s.anchor}
+        arrays |= {name: array for name, array in anchors.items() if array is not None}
+        arrays |= {_FIRST + name: array for name, array in (s.first or {}).items()}
+        return wire.pack(numbers, {"ready": self.ready, **arrays})
+
+    @staticmethod
+    def unpack(state: bytes) -> "MotionState":
+        """Read what ``pack`` wrote.
+
+        Raises:
+            EngineInputError: of another engine or version, or damaged.
+        """
+        n, a = wire.unpack(state)
+        counts = {name: n[name] for name in ("n_waited", "n_moved", "n_heard", "n_out")}
+        windows = WindowState(
+            a["waiting"], a["motion"], n_windows=n["n_windows"], anchor=a.get("pose"), **counts
+        )
+        first = {k.removeprefix(_FIRST): part for k, part in a.items() if k.startswith(_FIRST)}
+        return MotionState(
+            seed=n["seed"],
+            features=FeatureState(a["samples"], n["n_samples"], n["n_rows"]),
+            windows=windows,
+            stitch=StitchState(n["frame"], a.get("anchor"), first or None),
+            ready=a["ready"],
+        )
+
+
+Moving: TypeAlias = Generator[WindowRequest, FloatArray, tuple[FloatArray, MotionState]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionPath:
+    """What one session's motion is made with. ``silence`` (O, 1024) is what silence sounds like,
+    the same for all sessions."""
+
+    features: Features
+    windows: Windows
+    stitcher: Stitcher
+    silence: FloatArray
+
+    @property
+    def n_ahead(self) -> int:
+        """Frames of sound beyond the last frame asked for, after which it is always ready."""
+        settings, chunk = self.windows.settings, self.features.chunk
+        n_held = chunk.current - 1 + chunk.future + 1  # a window of sound, less what was in time
+        if settings.is_live:
+            return 2 * settings.n_new - 1 + n_held
+        return settings.n_window - 1 + settings.smooth // 2 + n_held
+
+    def begin(self, seed: int) -> MotionState:
+        return MotionState(seed, self.features.begin(), self.windows.begin(self.silence))
+
+    def move(self, state: MotionState, samples: FloatArray, n_frames: int, is_last: bool) -> Moving:
+        """(n_frames, 2, 21, 3) key points, of the source and of the driven face, and the state
+        after them. ``samples`` (n,), 16 kHz in [-1, 1], follow those of earlier calls.
+
+        Raises:
+            EngineInputError: too little sound for so many frames.
+        """
+        state = yield from self._heard(state, samples, is_last)
+        if len(state.ready) < n_frames:
+            text = f"{n_frames} frames of motion need more sound: there are {len(state.ready)}"
+            raise EngineInputError(text, stage="avatar")
+        stitch = state.stitch
+        if stitch.anchor is None:  # live, motion counts from the silence before the first frame
+            stitch = replace(stitch, anchor=state.windows.anchor)
+        source, driven, stitch = self.stitcher.advance(stitch, state.ready[:n_frames])
+        state = replace(state, stitch=stitch, ready=state.ready[n_frames:])
+        return np.stack((source, driven), axis=1), state
+
+    def _heard(
+        self, state: MotionState, samples: FloatArray, is_last: bool
+    ) -> Generator[WindowRequest, FloatArray, MotionState]:
+        rows, features = self.features.advance(state.features, samples, is_last)
+        motion, windows = yield from self.windows.advance(state.windows, rows, is_last)
+        ready = np.concatenate((state.ready, motion))
+        return replace(state, features=features, windows=windows, ready=ready)
