@@ -1,0 +1,100 @@
+"""What a caller may ask of a face, in ranges: emotion, gaze, blinks, head and expression.
+
+All of them may change from one stretch to the next. What the checkpoint's own configuration asks
+for stays; a caller's wishes are added to it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from deployments.avatar.ditto.blink import LONGEST_GAP, SHORTEST_GAP
+from deployments.avatar.ditto.condition import EMOTIONS, emotion_of
+from deployments.avatar.ditto.stitcher import (
+    Controls,
+    StitchSettings,
+    looking,
+    usual_gains,
+)
+from deployments.avatar.ditto.vector import POSE, FloatArray
+from deployments.errors import EngineInputError
+from deployments.types import ControlRange
+
+_EMOTION = "emotion_"
+CONTROLS = (
+    *(ControlRange(_EMOTION + name, 0.0, 1.0, 0.0) for name in EMOTIONS),  # how much of each
+    ControlRange("expression", 0.0, 1.5, 1.0),  # how widely the mouth and the eyes move
+    ControlRange("head_motion", 0.0, 2.0, 1.0),  # how widely the head does
+    *(ControlRange(f"head_{angle}_deg", -20.0, 20.0, 0.0) for angle in POSE),
+    ControlRange("gaze_x", -1.0, 1.0, 0.0),
+    ControlRange("gaze_y", -1.0, 1.0, 0.0),
+    ControlRange("blink_rate", 0.0, 3.0, 1.0),
+)
+_BLINK_GAPS = 16  # so many before they repeat
+
+# A gaze of 1 moves the eyes as far as they go along with a head that turned by so much.
+_WIDEST_GAZE_DEG = 60.0
+
+
+def checked(asked: Mapping[str, float]) -> dict[str, float]:
+    """All controls, those not asked for at their resting value.
+
+    Raises:
+        EngineInputError: unknown or out of range.
+    """
+    known = {control.name: control for control in CONTROLS}
+    for name, value in asked.items():
+        if name not in known:
+            raise EngineInputError(f"unknown control {name!r}", stage="avatar")
+        if not known[name].minimum <= value <= known[name].maximum:
+            raise EngineInputError(f"control {name!r}: {value} is out of range", stage="avatar")
+    return {name: asked.get(name, control.default) for name, control in known.items()}
+
+
+def emotion(usual: FloatArray, controls: Mapping[str, float]) -> FloatArray:
+    """(m, 8): ``usual`` (m, 8) as far as the emotions asked for leave room, and their blend."""
+    shares = np.array([controls[_EMOTION + name] for name in EMOTIONS])
+    total = float(shares.sum())
+    if not total:
+        return usual
+    blend = sum(share * emotion_of([i]) for i, share in enumerate(shares)) / max(total, 1.0)
+    return np.asarray(max(1.0 - total, 0.0) * usual + blend, np.float32)
+
+
+def stitching(
+    settings: StitchSettings, controls: Mapping[str, float], is_video: bool
+) -> StitchSettings:
+    """``settings`` with gains, turns of the head and gaze as asked for."""
+    gains = usual_gains(is_video) if settings.gains is None else settings.gains
+    by = {"exp": controls["expression"], **dict.fromkeys((*POSE, "t"), controls["head_motion"])}
+    gains = {key: gain * by.get(key, 1.0) for key, gain in gains.items()}
+    overall = {**settings.overall, "delta_exp": _shift(settings.overall, controls)}
+    for angle in POSE:
+        if turned := controls[f"head_{angle}_deg"]:
+            name = f"delta_{angle}"
+            overall[name] = overall.get(name, 0.0) + turned
+    return replace(settings, gains=gains, overall=overall)
+
+
+def blink_gaps(rate: float, seed: int) -> list[int] | int:
+    """Frames between blinks, ``rate`` times as often as usual; -1: none."""
+    if not rate:
+        return -1
+    chosen = np.random.default_rng(seed).integers(SHORTEST_GAP, LONGEST_GAP + 1, _BLINK_GAPS)
+    return [round(gap / rate) for gap in chosen.tolist()]
+
+
+def resting(first_frame: int, n_frames: int, n_rest: int) -> dict[int, Controls]:
+    """Controls by frame of a stretch in whose last ``n_rest`` frames the face comes to rest; the
+    last one is the portrait."""
+    n_rest = min(n_rest, n_frames)
+    begin = first_frame + n_frames - n_rest
+    return {begin + i: {"fade_alpha": 1 - (i + 1) / n_rest} for i in range(n_rest)}
+
+
+def _shift(overall: Controls, controls: Mapping[str, float]) -> FloatArray:
+    """(63,) of the expression: what the settings ask for, and the gaze."""
+    shift = np.zeros(63, np.float32) + np.asarray(overall.get("delta_exp", 0.0), np.float32)
+    x, y = (_WIDEST_GAZE_DEG * controls[name] for name in ("gaze_x", "gaze_y"))
+    return looking(shift, x, y)

@@ -1,0 +1,82 @@
+"""What a caller asks of a face changes just that."""
+
+import numpy as np
+import pytest
+
+from deployments.avatar.ditto import controls
+from deployments.avatar.ditto.condition import EMOTIONS, emotion_of
+from deployments.avatar.ditto.pose import degrees, key_points
+from deployments.avatar.ditto.stitcher import Stitcher, StitchSettings, StitchState
+from deployments.avatar.ditto.vector import FloatArray, to_vector
+from deployments.errors import EngineInputError
+from tests.ditto.recipes import character, stitch_net, xd, xs
+
+_USUAL = emotion_of([4])[None]
+
+
+def driven(settings: StitchSettings, **asked: float) -> FloatArray:
+    """Key points (4, 21, 3), without the network that changes them all."""
+    stitching = controls.stitching(settings, controls.checked(asked), is_video=False)
+    motion = np.stack([to_vector(xd(10 + i)) for i in range(4)])
+    return Stitcher(character(1), stitching, stitch_net()).advance(StitchState(), motion)[1]
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    settings = StitchSettings(stitches=False)
+    motion = np.stack([to_vector(xd(10 + i)) for i in range(4)])
+    plain = Stitcher(character(1), settings, stitch_net()).advance(StitchState(), motion)[1]
+    assert np.array_equal(driven(settings), plain)
+    assert controls.emotion(_USUAL, controls.checked({})) is _USUAL
+
+
+def test_emotions_blend_with_each_other_and_with_the_usual_one() -> None:
+    happy, sad = (emotion_of([EMOTIONS.index(name)])[None] for name in ("happy", "sad"))
+    for asked, want in (
+        ({"emotion_happy": 1.0}, happy),
+        ({"emotion_happy": 0.25}, 0.25 * happy + 0.75 * _USUAL),
+        ({"emotion_happy": 1.0, "emotion_sad": 1.0}, 0.5 * happy + 0.5 * sad),
+    ):
+        got = controls.emotion(_USUAL, controls.checked(asked))
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
+        assert got.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_turned_head_is_turned_by_so_many_degrees_beside_what_the_settings_ask() -> None:
+    settings = StitchSettings(stitches=False, drives_eyes=False, overall={"delta_yaw": 2.0})
+    turned = driven(settings, head_yaw_deg=10.0, expression=0.0, head_motion=0.0)
+    face = xs(1)
+    want = key_points({**face, "yaw": degrees(face["yaw"]) + np.float32(12.0)})
+    np.testing.assert_allclose(turned, np.stack([want] * 4), rtol=0, atol=1e-6)
+
+
+def test_gaze_moves_the_eyes_only_and_to_either_side() -> None:
+    settings = StitchSettings(stitches=False)
+    plain, right, left = (driven(settings, gaze_x=x) for x in (0.0, 1.0, -1.0))
+    moved = np.abs(right - plain).max(axis=(0, 2)) > 1e-6
+    assert np.flatnonzero(moved).tolist() == [11, 15]
+    assert ((right - plain)[:, [11, 15], 0] > 0).all()
+    assert ((left - plain)[:, [11, 15], 0] < 0).all()
+    up = driven(settings, gaze_y=1.0) - plain
+    assert (np.abs(up[:, [11, 15], 1]) > 1e-3).all()
+
+
+def test_blinks_come_as_often_as_asked() -> None:
+    usual, often = controls.blink_gaps(1.0, 7), controls.blink_gaps(2.0, 7)
+    assert isinstance(usual, list)
+    assert isinstance(often, list)
+    assert all(60 <= gap <= 100 for gap in usual)
+    assert sum(usual) / sum(often) == pytest.approx(2.0, rel=0.02)
+    assert controls.blink_gaps(0.0, 7) == -1
+
+
+def test_at_the_end_of_a_stretch_the_face_comes_to_rest() -> None:
+    assert controls.resting(100, 10, 0) == {}
+    alphas = {i: c["fade_alpha"] for i, c in controls.resting(100, 10, 4).items()}
+    assert alphas == {106: 0.75, 107: 0.5, 108: 0.25, 109: 0.0}
+    assert list(controls.resting(5, 2, 9)) == [5, 6]
+
+
+@pytest.mark.parametrize("asked", [{"nose": 1.0}, {"gaze_x": 1.5}, {"emotion_sad": -0.1}])
+def test_what_no_face_can_do_is_refused(asked: dict[str, float]) -> None:
+    with pytest.raises(EngineInputError):
+        controls.checked(asked)
