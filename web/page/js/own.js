@@ -14,6 +14,7 @@ export class OwnDialog {
   #parts;
   #opener;
   #uploads;
+  #shown = "[]";
   #sending = null;
 
   /**
@@ -61,6 +62,9 @@ export class OwnDialog {
   /** Of all that the server has, those that are not built in. */
   list(items) {
     const own = items.filter((item) => !item.builtin);
+    const shown = JSON.stringify(own);
+    if (shown === this.#shown) return; // new lines would lose the focus and a press that asks back
+    this.#shown = shown;
     this.#parts.list.replaceChildren(...own.map((item) => this.#line(item)));
     this.#parts.list.hidden = own.length === 0;
   }
