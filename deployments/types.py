@@ -163,7 +163,9 @@ class Stretch:
     nodes differ; negative where that was delivered and lies in the past. Every ``frame_step``-th
     frame is drawn and the encoder repeats it in between: what is left of the picture when drawing
     falls behind (motion is that of the whole rate). ``source`` is the picture of a portrait that
-    somebody added: sent to replicas that said that they do not know ``avatar_id``.
+    somebody added: sent to replicas that said that they do not know ``avatar_id``. ``is_live``: its
+    viewer waits for an answer; otherwise the engine may hear ``offline_context_s`` ahead and take
+    its best way of moving. All stretches of a reply say the same.
     """
 
     avatar_id: str
@@ -179,6 +181,7 @@ class Stretch:
     turn_no: int = 0
     frame_step: int = 1
     source: PortraitSource | None = None
+    is_live: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -298,7 +301,8 @@ class ControlRange:
 
 @dataclass(frozen=True, slots=True)
 class AvatarCapabilities:
-    """``context_s``: how much speech beyond a stretch's end the engine wants to hear.
+    """``context_s``: how much speech beyond a stretch's end the engine wants to hear;
+    ``offline_context_s``: of a reply that is not live, where that is another length.
 
     ``batch``: how many frames one ``draw`` call likes to get at once.
     """
@@ -310,6 +314,12 @@ class AvatarCapabilities:
     context_s: float
     batch: int
     controls: tuple[ControlRange, ...] = ()
+    offline_context_s: float | None = None
+
+    def context_of(self, *, is_live: bool) -> float:
+        """Of a live reply, or of one that is not."""
+        offline_s = self.context_s if self.offline_context_s is None else self.offline_context_s
+        return self.context_s if is_live else offline_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,14 @@ class StretchPlan:
     """How a reply is cut: the first stretches are short, so that the face starts early.
 
     ``context_s`` is how much speech beyond a stretch's end the avatar engine wants to hear.
+    ``is_live``: its viewer waits for an answer.
     Source of the lengths: a trial of this project; 10 then 25 made frames late.
     """
 
     fps: int
     context_s: float
     lengths: Sequence[int] = (10, 10, 15, 25)
+    is_live: bool = True
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class Timeline:
             needed_in_s=needed_in_s,
             controls=self.controls,
             turn_no=self.turn_no,
+            is_live=self.plan.is_live,
         )
 
     def _lay(self, samples: Samples) -> None:

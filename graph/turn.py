@@ -142,6 +142,7 @@ class _Turn:
         self.spoken_text: list[str] = []
         self.language = request.language or "en"
         self.speaking_engine = ""  # of a chain of language models
+        self.is_live = True  # not where all that is to be said is known beforehand
         self.is_shortened = False
         self.engines: dict[str, str] = {}
         self.face: Face | None = None
@@ -189,13 +190,14 @@ class _Turn:
 
     async def narrate(self) -> None:
         """The request's own text, spoken and shown."""
-        text = self.request.text or ""
+        text, self.is_live = self.request.text or "", False
         self.language = self.request.language or await self._language_of(text)
         await self._show(self._speech(self._whole_sentences(self._given(text))))
         await self._finish("tts", "avatar")
 
     async def animate(self) -> None:
         """The request's own sound, shown."""
+        self.is_live = False
         await self._show(self._sound())
         await self._finish("avatar")
 
@@ -306,7 +308,8 @@ class _Turn:
     async def _timeline(self, first: SpeechChunk) -> Timeline:
         avatar = await self.stages.avatar.describe()
         self.frame_size = (avatar.width_px, avatar.height_px)
-        plan = StretchPlan(avatar.fps, avatar.context_s, self.settings.stretch_frames)
+        context_s = avatar.context_of(is_live=self.is_live)
+        plan = StretchPlan(avatar.fps, context_s, self.settings.stretch_frames, self.is_live)
         timeline = Timeline(
             plan,
             first.audio.sample_rate_hz,

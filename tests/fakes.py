@@ -6,7 +6,7 @@ They stand where Serve handles stand in production. The engines' own fakes live 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -175,11 +175,13 @@ class FakeAvatarStage:
     frame_s: float = 0.005
     frames_per_packet: int = 5
     context_s: float = 0.12
+    offline_context_s: float | None = None
     fault: Fault | None = None
     record: Record = field(default_factory=Record)
 
     async def describe(self) -> AvatarCapabilities:
-        return AvatarCapabilities("fake-avatar", WIDTH_PX, HEIGHT_PX, FPS, self.context_s, 8)
+        facts = AvatarCapabilities("fake-avatar", WIDTH_PX, HEIGHT_PX, FPS, self.context_s, 8)
+        return replace(facts, offline_context_s=self.offline_context_s)
 
     async def portraits(self) -> tuple[AvatarCard, ...]:
         return (AvatarCard("face0001", "Face", WIDTH_PX, HEIGHT_PX),)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from deployments.errors import AvatarError
 from deployments.types import AvatarCapabilities, Frame, Motion, PortraitSource, Stretch
 
 PortraitT = TypeVar("PortraitT")
@@ -19,6 +20,14 @@ class DrawRequest(Generic[PortraitT]):
     portrait: PortraitT
     motion: Motion
     needed_in_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MoveRequest(Generic[PortraitT]):
+    """A stretch to be moved with others."""
+
+    portrait: PortraitT
+    stretch: Stretch
 
 
 class AvatarEngine(Protocol[PortraitT]):
@@ -49,4 +58,15 @@ class AvatarEngine(Protocol[PortraitT]):
 
     def draw(self, requests: Sequence[DrawRequest[PortraitT]]) -> list[Frame]:
         """The frames of ``requests`` in their order; they may belong to different sessions."""
+        ...
+
+
+@runtime_checkable
+class MovesTogether(Protocol[PortraitT]):
+    """An ``AvatarEngine`` that moves several stretches in less than the sum of their times."""
+
+    def move_together(
+        self, requests: Sequence[MoveRequest[PortraitT]]
+    ) -> list[tuple[Motion, bytes] | AvatarError]:
+        """What ``move`` gives for each, in order, or what it raises."""
         ...

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from deployments.avatar.encode import StretchEncoder
-from deployments.avatar.engine import AvatarEngine, DrawRequest
+from deployments.avatar.engine import AvatarEngine, DrawRequest, MoveRequest, MovesTogether
 from deployments.avatar.schedule import Due, Schedule
 from deployments.config import EncoderConfig
 from deployments.errors import AvatarError, engine_errors
@@ -84,17 +84,32 @@ class Rendering(Generic[PortraitT]):
         if self._begun is not None:
             self._begun.h264.close()
 
-    def _begin(self) -> _Begun:
-        """Its motion and encoder, made when first asked for.
+    @property
+    def waits_for_motion(self) -> bool:
+        return self._begun is None and not self.is_over
+
+    def move_request(self) -> MoveRequest[PortraitT]:
+        """What the engine needs to move it.
 
         Motion is that of the whole stretch, so that a repetition moves as the lost call did.
         """
-        if self._begun is None:
-            with self._busy():
-                motion, state = self._studio.engine.move(self._portrait, self.stretch)
-                h264 = self._studio.open_encoder(self.stretch.first_frame + self._n_done)
-                self._begun = _Begun(motion, state, h264)
+        return MoveRequest(self._portrait, self.stretch)
+
+    def begin(self, motion: Motion, state: bytes, move_s: float) -> _Begun:
+        """Open its encoder; its motion has taken ``move_s``."""
+        self._busy_s += move_s
+        with self._busy():
+            h264 = self._studio.open_encoder(self.stretch.first_frame + self._n_done)
+            self._begun = _Begun(motion, state, h264)
         return self._begun
+
+    def _begin(self) -> _Begun:
+        """Its motion and encoder, made now if nobody moved it together with others."""
+        if self._begun is not None:
+            return self._begun
+        started_s = time.perf_counter()
+        motion, state = self._studio.engine.move(self._portrait, self.stretch)
+        return self.begin(motion, state, time.perf_counter() - started_s)
 
     def _packet(self) -> VideoPackets:
         begun, fps = self._begin(), self._studio.engine.capabilities.fps
@@ -148,6 +163,7 @@ def draw_batch(
     """
     outcomes: list[Outcome[PortraitT]] = []
     asked: list[_Asked[PortraitT]] = []
+    _move_together(engine, batch, outcomes)
     for due in batch:
         if not due.job.is_over:
             with _ending(due.job, outcomes):
@@ -158,6 +174,26 @@ def draw_batch(
                 packets = due.job.show(due.frame_no, frame, draw_s)
                 outcomes += [Outcome(due.job, packet) for packet in packets]
     return outcomes
+
+
+def _move_together(
+    engine: AvatarEngine[PortraitT],
+    batch: Sequence[Due[Rendering[PortraitT]]],
+    outcomes: list[Outcome[PortraitT]],
+) -> None:
+    """Begin all new stretches at once, where the engine can; otherwise each begins alone."""
+    new = list(dict.fromkeys(due.job for due in batch if due.job.waits_for_motion))
+    if len(new) < 2 or not isinstance(engine, MovesTogether):
+        return
+    started_s = time.perf_counter()
+    with suppress(Exception):  # if it was no accident, it comes again for whom it concerns
+        moved = engine.move_together([rendering.move_request() for rendering in new])
+        move_s = (time.perf_counter() - started_s) / len(new)
+        for rendering, result in zip(new, moved, strict=True):
+            with _ending(rendering, outcomes):
+                if isinstance(result, AvatarError):
+                    raise result
+                rendering.begin(*result, move_s)
 
 
 def _drawn(

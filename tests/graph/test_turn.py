@@ -150,6 +150,21 @@ def test_a_given_script_is_spoken_as_it_stands() -> None:
     assert fakes.llm.record.calls == []
 
 
+@pytest.mark.parametrize(
+    ("start", "is_live", "heard_s"), [(converse, True, 0.4 + 0.12), (narrate, False, 0.4 + 2.0)]
+)
+def test_what_nobody_waits_to_answer_is_moved_hearing_further_ahead(
+    start: Start, is_live: bool, heard_s: float
+) -> None:
+    text = "This is a sentence that takes a good while to be said, longer than any context."
+    avatar = FakeAvatarStage(offline_context_s=2.0)
+    fakes = FakeStages(llm=FakeLlmStage(deltas=(text,)), avatar=avatar)
+    assert turn(fakes, ask(text), start=start).error is None
+    stretches = [asked for _, asked in avatar.record.calls if isinstance(asked, Stretch)]
+    assert {stretch.is_live for stretch in stretches} == {is_live}
+    assert stretches[0].audio.duration_s == pytest.approx(heard_s)
+
+
 def test_speech_goes_through_recognition_and_history_reaches_the_model() -> None:
     fakes = FakeStages()
     history = (Message("user", "Hi"), Message("assistant", "Hello."))

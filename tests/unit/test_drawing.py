@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import av
 import numpy as np
@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 from deployments.avatar import render
 from deployments.avatar.deployment import Avatar, DrawingLoop
 from deployments.avatar.encode import StretchEncoder
-from deployments.avatar.engine import DrawRequest
+from deployments.avatar.engine import DrawRequest, MoveRequest
 from deployments.avatar.fake import FakeAvatar, FakePortrait
 from deployments.avatar.render import stretch_packets
 from deployments.config import AvatarConfig, EncoderConfig
 from deployments.errors import (
+    AvatarError,
     EngineInputError,
     EngineRuntimeError,
     UnknownPortraitError,
     UnusableInputError,
 )
 from deployments.streams import EngineThread
-from deployments.types import AudioChunk, Frame, PortraitSource, Stretch, VideoPackets
+from deployments.types import AudioChunk, Frame, Motion, PortraitSource, Stretch, VideoPackets
 
 T = TypeVar("T")
 
@@ -56,6 +57,25 @@ class GatedAvatar(FakeAvatar):
     @property
     def n_drawn(self) -> int:
         return sum(len(batch) for batch in self.batches)
+
+
+class JoiningAvatar(GatedAvatar):
+    """Notes which stretches it is asked to move at once; cannot move the one called ``bad``."""
+
+    def __init__(self, settings: FakeAvatar.Settings) -> None:
+        super().__init__(settings)
+        self.moved: list[list[str]] = []
+
+    def move_together(
+        self, requests: Sequence[MoveRequest[FakePortrait]]
+    ) -> list[tuple[Motion, bytes] | AvatarError]:
+        self.moved.append([request.portrait.id for request in requests])
+        return [self._moved(request) for request in requests]
+
+    def _moved(self, request: MoveRequest[FakePortrait]) -> tuple[Motion, bytes] | AvatarError:
+        if request.portrait.id == "bad":
+            return EngineInputError("cannot be moved", stage="avatar")
+        return self.move(request.portrait, request.stretch)
 
 
 def engine(**options: Any) -> GatedAvatar:
@@ -126,6 +146,42 @@ async def test_one_call_of_the_engine_draws_for_several_sessions() -> None:
     loop = loop_of(gated)
     await asyncio.gather(*(all_of(loop.render(FakePortrait(n, 0), stretch(4))) for n in "abc"))
     assert gated.batches == [list("aaaabbbb"), list("cccc")]
+
+
+async def test_stretches_that_begin_in_one_batch_are_moved_together() -> None:
+    joining = JoiningAvatar(FakeAvatar.Settings(batch=8))
+    loop, faces = loop_of(joining), [FakePortrait(name, 0) for name in "abc"]
+    got = await asyncio.gather(*(all_of(loop.render(face, stretch(4))) for face in faces))
+    assert joining.moved == [["a", "b"]]  # the third is the only new one in its batch
+    for face, packets in zip(faces, got, strict=True):
+        alone = stretch_packets(engine(), face, stretch(4), ENCODER)
+        assert [told(part) for part in packets] == [told(part) for part in alone]
+
+
+async def test_of_stretches_moved_together_only_the_one_that_cannot_be_ends() -> None:
+    loop = loop_of(JoiningAvatar(FakeAvatar.Settings(batch=8)))
+    faces = [FakePortrait(name, 0) for name in ("bad", "good")]
+    bad, good = await asyncio.gather(
+        *(all_of(loop.render(face, stretch(4))) for face in faces), return_exceptions=True
+    )
+    assert isinstance(bad, EngineInputError)
+    assert str(bad) == "cannot be moved"
+    assert isinstance(good, list)
+    assert sum(part.n_frames for part in good) == 4
+
+
+async def test_an_accident_while_moving_together_ends_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joining = JoiningAvatar(FakeAvatar.Settings(batch=8))
+
+    def fails(requests: Sequence[MoveRequest[FakePortrait]]) -> NoReturn:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(joining, "move_together", fails)
+    loop, faces = loop_of(joining), [FakePortrait(name, 0) for name in "ab"]
+    got = await asyncio.gather(*(all_of(loop.render(face, stretch(4))) for face in faces))
+    assert [sum(part.n_frames for part in packets) for packets in got] == [4, 4]
 
 
 async def test_a_new_turn_is_drawn_after_two_batches_at_most_and_before_who_is_ahead() -> None:
