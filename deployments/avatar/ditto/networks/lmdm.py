@@ -120,11 +120,11 @@ class Denoiser(nn.Module):
         keys, values = self._memory(net.null_cond_embed, 0)
         self.register_buffer("null_keys", keys)  # (L, 1, H, T, E)
         self.register_buffer("null_values", values)
-        self.register_buffer("null_hidden", net.null_cond_hidden)  # (1, D)
+        self.register_buffer("null_hidden", net.null_cond_hidden.detach())  # (1, D)
 
-    def tables(self, times: Sequence[int]) -> StepTables:
+    def tables(self, times: Sequence[int] | Tensor) -> StepTables:
         """For steps at these times (0 to 999), in the order in which they are taken."""
-        time = torch.tensor(times, device=self.null_hidden.device)
+        time = torch.as_tensor(times, device=self.null_hidden.device)
         features = self.time_mlp(time)  # (S, 4D)
         hidden = self.to_time_cond(features).unsqueeze(1)  # (S, 1, D)
         tokens = self.to_time_tokens(features).unflatten(-1, (_N_TIME_TOKENS, -1))  # (S, 2, D)
@@ -156,16 +156,21 @@ class Denoiser(nn.Module):
         """The clean motion (B, T, M), guided, that x (B, T, M) is at the time of this step."""
         window.keys[..., self.sizes.frames :, :] = window.tables.keys[step]
         window.values[..., self.sizes.frames :, :] = window.tables.values[step]
-        h = self.noisy_projection(x) + window.start  # (B, T, D)
-        parts = zip(self.layers, window.keys, window.values, window.film[step], strict=True)
-        for i, (layer, keys, values, film) in enumerate(parts):
+        return self.guided(x, window.start, window.film[step], window.keys, window.values)
+
+    def guided(
+        self, x: Tensor, start: Tensor, film: Tensor, keys: Tensor, values: Tensor
+    ) -> Tensor:
+        """As ``denoise``, given what a ``Window`` holds for this one step; film without its S."""
+        h = self.noisy_projection(x) + start  # (B, T, D)
+        for i, layer in enumerate(self.layers):
             added = layer.attended(h, self.turns)
             if i == 0:  # until here both passes are the same: computed once
                 h, added = h.repeat(2, 1, 1), added.repeat(2, 1, 1)  # (2B, T, D)
-            h = _modulated(h, added, film[0])
-            h = _modulated(h, layer.crossed(h, keys, values, self.turns), film[1])
-            h = _modulated(h, layer.fed(h), film[2])
-        conditional, unconditional = h.chunk(2)
+            h = _modulated(h, added, film[i, 0])
+            h = _modulated(h, layer.crossed(h, keys[i], values[i], self.turns), film[i, 1])
+            h = _modulated(h, layer.fed(h), film[i, 2])
+        conditional, unconditional = h.unflatten(0, (2, -1)).unbind(0)
         # The last layer is linear, so guiding before it is guiding after it, at half the work.
         guided = torch.lerp(unconditional, conditional, self.sizes.guidance)
         out: Tensor = self.final_layer(guided)

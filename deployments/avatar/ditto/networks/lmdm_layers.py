@@ -35,6 +35,21 @@ class Turns(nn.Module):
         return torch.view_as_real(turned).flatten(2)
 
 
+class RealTurns(nn.Module):
+    """The same by real numbers alone, for runtimes that know no others; slower in torch."""
+
+    def __init__(self, turns: Turns) -> None:
+        super().__init__()
+        self.register_buffer("cos", turns.turns.real.clone())  # (positions, D/2)
+        self.register_buffer("sin", turns.turns.imag.clone())
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """As ``Turns``."""
+        a, b = x.unflatten(-1, (-1, 2)).unbind(-1)  # (N, T, D/2)
+        cos, sin = (part[first : first + x.shape[1]] for part in (self.cos, self.sin))
+        return torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(2)
+
+
 class Sinusoid(nn.Module):
     """The time (S,) as ``width`` sines and cosines, (S, width)."""
 

@@ -30,6 +30,7 @@ class WarpNetwork(nn.Module):
         out: int = 256,
     ) -> None:
         super().__init__()
+        self.points, self.volume = points, volume
         inner = volume[0] * volume[1]
         self.sample: Callable[[Tensor, Tensor], Tensor] = sample
         self.dense_motion_network = DenseMotion(points, volume, compressed, width, n_blocks)
