@@ -29,6 +29,8 @@ GRAPHS_OF = {
     "lmdm": ("lmdm_window", "lmdm_step"),
 }
 """What each network is cut into."""
+WINDOW_PARTS = ("start", "film", "keys", "values", "time_keys", "time_values")
+"""What ``lmdm_window`` gives and ``lmdm_step`` takes, in order; see ``networks.graphs``."""
 _VERSION = 1  # of what the graphs compute, beside what the checkpoint says
 _EXPORTER = "torch.onnx._internal.exporter"
 

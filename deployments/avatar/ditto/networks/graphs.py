@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from deployments.avatar.ditto.export import WINDOW_PARTS
 from deployments.avatar.ditto.grid_sample import sample_by_gathering
 from deployments.avatar.ditto.networks.lmdm import Denoiser
 from deployments.avatar.ditto.networks.lmdm_layers import RealTurns
@@ -191,8 +192,6 @@ _FREE_IN_WINDOW = {
     "time_keys": {0: "steps"},
     "time_values": {0: "steps"},
 }
-WINDOW_PARTS = tuple(_FREE_IN_WINDOW)
-"""What ``WindowGraph`` gives and ``StepGraph`` takes, in order."""
 
 
 def _batched(

@@ -1,50 +1,46 @@
-"""Windows of motion out of noise: the diffusion's steps, for several sessions in one batch."""
+"""Windows of motion out of noise in torch, for several sessions in one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from deployments.avatar.ditto.jobs import Noise
-from deployments.avatar.ditto.networks.lmdm import Denoiser, Window
+from deployments.avatar.ditto.networks.lmdm import Denoiser
+from deployments.avatar.ditto.sampling import Sampling
 from deployments.avatar.ditto.schedule import Schedule
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.avatar.ditto.windows import WindowRequest
 
 
-class DiffusionSampler:
+class DiffusionSampler(Sampling[Tensor]):
     """Takes the steps of ``schedule`` with ``denoiser``; what depends on time alone is kept."""
 
     def __init__(self, denoiser: Denoiser, schedule: Schedule) -> None:
-        self._denoiser, self._weights = denoiser, schedule.weights()
+        super().__init__(schedule)
+        self._denoiser = denoiser
         self._device = denoiser.null_hidden.device
         with torch.inference_mode():
-            self._tables = denoiser.tables([int(time) for time in schedule.times[:-1]])
+            self._tables = denoiser.tables(self.times.tolist())
 
     def windows(
         self, requests: Sequence[WindowRequest], noises: Sequence[Noise]
     ) -> list[FloatArray]:
-        """One window (80, 265) for each request, with the noise of its session."""
-        n_fresh = len(self._weights)
-        pairs = zip(requests, noises, strict=True)
-        start = self._tensor([noise(n_fresh + request.index) for request, noise in pairs])
-        fresh = [self._tensor([noise(k) for noise in noises]) for k in range(n_fresh)]
+        """As ``Sampling.windows``."""
         with torch.inference_mode():
-            window = self._denoiser.begin(
-                self._tensor([request.before for request in requests]),
-                self._tensor([request.condition for request in requests]),
-                self._tables,
-            )
-            motion = self._sampled(start, fresh, window)
-        return list(motion.cpu().numpy())
+            return super().windows(requests, noises)
 
-    def _sampled(self, x: Tensor, fresh: Sequence[Tensor], window: Window) -> Tensor:
-        """(B, 80, 265) without noise, of x (B, 80, 265) which is nothing else."""
-        for step, (of_clean, of_noisy, of_fresh) in enumerate(self._weights.tolist()):
-            clean = self._denoiser.denoise(x, window, step)
-            x = of_clean * clean + of_noisy * x + of_fresh * fresh[step]
-        return self._denoiser.denoise(x, window, len(self._weights))
+    def begin(self, before: FloatArray, condition: FloatArray) -> Callable[[Tensor, int], Tensor]:
+        """As ``Sampling.begin``."""
+        both = self.tensor(before), self.tensor(condition)
+        window = self._denoiser.begin(*both, self._tables)
+        return lambda x, step: self._denoiser.denoise(x, window, step)
 
-    def _tensor(self, rows: Sequence[FloatArray]) -> Tensor:
-        return torch.from_numpy(np.stack(rows)).to(self._device)
+    def tensor(self, array: FloatArray) -> Tensor:
+        """As ``Sampling.tensor``."""
+        return torch.from_numpy(array).to(self._device)
+
+    def array(self, tensor: Tensor) -> FloatArray:
+        """As ``Sampling.array``."""
+        array: FloatArray = tensor.cpu().numpy()
+        return array
