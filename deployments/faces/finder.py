@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.errors import UnusableInputError
+from deployments.faces import refusals
 from deployments.faces.detector import FaceDetector
 from deployments.faces.mesh import LEFT_EYE, RIGHT_EYE, FaceMesh
 from deployments.types import Frame
@@ -74,38 +74,19 @@ class FaceFinder:
             picture = np.ascontiguousarray(np.rot90(picture, n_quarters))
             face = self._only(picture, least_eyes_px)
         if face.is_turned_away or abs(face.roll) > _MOST_TILTED:
-            raise _unusable(
-                "no_face",
-                "The face is turned away or tilted. Send one that looks straight at the camera.",
-            )
+            raise refusals.turned_away()
         return picture, face
 
     def _only(self, picture: Frame, least_eyes_px: float) -> Face:
         faces = self.faces(picture)
         if not faces:
-            raise _unusable(
-                "no_face",
-                "No face was found. Send a picture of one face, seen from the front in even light, "
-                "with nothing before it.",
-            )
+            raise refusals.no_face()
         face, *others = faces
         if any(other.width_px > _RIVAL * face.width_px for other in others):
-            raise _unusable(
-                "many_faces",
-                "There is more than one face. Cut the picture to the one that is to speak.",
-            )
+            raise refusals.many_faces()
         if face.eyes_px < least_eyes_px:
-            raise _unusable(
-                "too_small",
-                f"The face is too small: its eyes' outer corners are {face.eyes_px:.0f} pixels "
-                f"apart and must be {least_eyes_px:.0f}. Send a larger picture, or one taken from "
-                "nearer.",
-            )
+            raise refusals.too_small(face.eyes_px, least_eyes_px)
         return face
-
-
-def _unusable(code: str, text: str) -> UnusableInputError:
-    return UnusableInputError(text, code=code)
 
 
 def _distance(landmarks: NDArray[np.float32], a: int, b: int) -> float:
