@@ -46,10 +46,10 @@ class Layout:
 
 POINTS_106 = Layout(eyes=((33, 35, 40, 39), (87, 89, 94, 93)), mouth=(52, 61))
 POINTS_203 = Layout(eyes=((0, 6, 12, 18), (24, 30, 36, 42)), mouth=(48, 66))
-# The 203 points are bounded by the brows, the cheeks before the ears and the chin; third parties
-# who drew them found none above the brows. MediaPipe's go up to the hair. Around all of them the
-# box would be higher than wide and the face 15 to 20 % smaller in its square, and 4 to 6 % lower
-# (measured on three pictures, 2026-11-21); so only those that the 203 have as well bound it.
+# What bounds the 203 points, said by third parties who drew them, are brows, chin and the cheeks
+# up to the ears. MediaPipe's reach up to the hair: a box around all of them made the face 7 to 17 %
+# smaller in its square and brought the eyes 4 to 6 % of it lower (two photographs and the painted
+# portrait, 2026-11-21). So only points that the 203 have as well bound it.
 _BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 _OUTLINE = (
     127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152,
