@@ -1,7 +1,8 @@
 """Published checkpoints into networks that are ready to run.
 
-Files are read with ``weights_only``: no code in them runs. Keys and shapes must be exactly those
-that were published, and each layer is exchanged afterwards for the cheaper one that it amounts to.
+Files are read with ``weights_only``: no code in them runs. Keys must be exactly those that were
+published, shapes must fit each other, and each layer is exchanged afterwards for the cheaper one
+that it amounts to.
 """
 
 import pickle
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deployments.avatar.ditto.sizes import sizes_of
 from deployments.errors import EngineLoadError
 
 if TYPE_CHECKING:
@@ -26,21 +28,21 @@ NETWORKS = (
 _WRAPPERS = {"stitch_network": "retarget_shoulder", "lmdm": "model_state_dict"}
 
 
-def load_network(name: str, path: Path, **sizes: Any) -> "nn.Module":
-    """The network ``name``, one of ``NETWORKS``, on the CPU in float32, folded.
-
-    ``sizes``: what its constructor takes, where they are not those of the published checkpoint.
+def load_network(name: str, path: Path) -> "nn.Module":
+    """The network ``name``, one of ``NETWORKS``, on the CPU in float32, folded; as large as its
+    weights say.
 
     Raises:
         EngineLoadError: the file cannot be read, holds more than tensors, or not exactly the keys
-            and shapes of this network.
+            of this network in shapes that fit each other.
     """
     from deployments.avatar.ditto.networks.folding import fold
 
-    network, state = build_network(name, "meta", **sizes), _read(name, path)
+    state = _read(name, path)
     try:
+        network = build_network(name, "meta", **sizes_of(name, state))
         network.load_state_dict(state, assign=True)
-    except RuntimeError as error:
+    except (RuntimeError, LookupError, ValueError, ArithmeticError, AttributeError) as error:
         raise EngineLoadError(f"{path} is no {name}: {error}", stage="avatar") from None
     return fold(network.float())
 
@@ -49,6 +51,7 @@ def build_network(name: str, device: str, **sizes: Any) -> "nn.Module":
     """The network ``name`` with its published keys and shapes, before any weights are loaded.
 
     ``device``: where its tensors are; ``meta`` is nowhere: no memory, nothing initialised.
+    ``sizes``: what its constructor takes; without them, those of the published checkpoint.
     """
     import torch
 
