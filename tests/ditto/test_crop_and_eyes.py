@@ -16,6 +16,7 @@ from deployments.avatar.ditto.crop import (
     to_crop,
 )
 from deployments.avatar.ditto.eyes import eye_state
+from deployments.avatar.ditto.vector import FloatArray
 from deployments.avatar.portraits import builtin_portraits
 from tests.ditto.fill_weights import det_image
 from tests.ditto.golden import furthest, golden
@@ -77,15 +78,31 @@ def test_eyes_are_as_open_and_look_where_the_published_code_says() -> None:
         assert furthest(eye_ball, want["ball_row"][i]) < 1e-6
 
 
-def test_points_without_depth_are_in_one_plane() -> None:
-    points = golden("11_eye_state")["lmk478"][0]
-    flat = points * (1, 1, 0)
-    for got, wanted in zip(eye_state(points[:, :2]), eye_state(flat), strict=True):
-        np.testing.assert_array_equal(got, wanted)
+def face_of(*, gaze: float, depth: float) -> FloatArray:
+    """(478, 3): two eyes 0.1 wide and 0.05 high, which look ``gaze`` to the right; their outer
+    corners lie ``depth`` behind everything else."""
+    points = np.zeros((478, 3), np.float32)
+    for middle, outer, inner, above, below, iris in (
+        (0.35, 33, 133, (158, 159, 160), (153, 145, 144), 468),
+        (0.65, 263, 362, (385, 386, 387), (380, 374, 373), 473),
+    ):
+        side = 0.05 if outer == 33 else -0.05
+        points[outer], points[inner] = (middle - side, 0.5, depth), (middle + side, 0.5, 0)
+        points[list(above), :2], points[list(below), :2] = (middle, 0.475), (middle, 0.525)
+        points[iris, :2] = (middle + gaze, 0.5)
+    return points
+
+
+@pytest.mark.parametrize("gaze", [-0.02, 0.0, 0.01])
+def test_points_without_depth_are_given_that_of_a_usual_eye(gaze: float) -> None:
+    points = face_of(gaze=gaze, depth=0.017)
+    flat, deep = eye_state(points[:, :2]), eye_state(points)
+    np.testing.assert_allclose(flat[0], 1.5, atol=1e-5)
+    np.testing.assert_allclose(flat[0], deep[0], rtol=0.02)
+    np.testing.assert_allclose(flat[1], deep[1], atol=0.001)
 
 
 def test_eyes_without_irises_look_ahead() -> None:
-    points = golden("11_eye_state")["lmk478"][0]
-    eye_open, eye_ball = eye_state(points[:468])
-    np.testing.assert_array_equal(eye_open, eye_state(points)[0])
-    assert eye_ball.tolist() == [0.0] * 6
+    points = face_of(gaze=0.0, depth=0.0)[:, :2]
+    for got, wanted in zip(eye_state(points[:468]), eye_state(points), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-7)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.avatar.ditto.crop import MESH, CropSettings, cut, inverted, placed, to_crop
-from deployments.avatar.ditto.eyes import N_SKIN, eye_state
+from deployments.avatar.ditto.eyes import N_IRISES, N_SKIN, eye_state
 from deployments.avatar.ditto.runtime import FACE_SIDE_PX, INPUT_SIDE_PX
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.errors import EngineInputError
@@ -20,7 +20,6 @@ from deployments.types import Frame
 LEAST_EYES_PX = 48.0
 """Between the outer corners: a face so small is enlarged five times to fill its square."""
 PUBLISHED_CROP = CropSettings()
-_N_IRISES = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +60,7 @@ class MeshRegistrar:
             EngineInputError: landmarks of another kind.
         """
         points = self._found(picture) if landmarks is None else landmarks
-        if points.shape not in ((N_SKIN, 2), (N_SKIN + _N_IRISES, 2)):
+        if points.shape not in ((N_SKIN, 2), (N_SKIN + N_IRISES, 2)):
             text = f"landmarks of a shape that no face mesh has: {points.shape}"
             raise EngineInputError(text, stage="avatar")
         matrix = to_crop(points, MESH, self._settings, FACE_SIDE_PX)
