@@ -93,3 +93,8 @@ def test_the_folded_step_is_the_step(n_steps: int) -> None:
         noise_seen = np.sqrt(1 / (1 - now)) * noisy - clean / np.sqrt(1 / now - 1)
         plain = steps.clean[i] * clean + steps.pred[i] * noise_seen + steps.fresh[i] * noise
         close(of_clean * clean + of_noisy * noisy + of_noise * noise, plain, 1e-6)
+
+
+def test_any_number_of_steps_has_a_schedule() -> None:
+    for n_steps in range(1, 101):
+        assert np.isfinite(schedule(n_steps).weights()).all()

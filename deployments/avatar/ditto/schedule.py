@@ -44,7 +44,7 @@ def schedule(n_steps: int) -> Schedule:
     now, then = alphas[times[:-2]], alphas[times[1:-1]]
     # All float32: the first ``pred`` is all rounding, and the published one is rounded so.
     fresh = np.sqrt((1 - now / then) * (1 - then) / (1 - now))
-    pred = np.sqrt(1 - then - fresh**2)
+    pred = np.sqrt(np.maximum(1 - then - fresh**2, 0))  # it may even round to less than nothing
     return Schedule(times, np.sqrt(then), pred, fresh, alphas)
 
 
