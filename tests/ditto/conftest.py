@@ -1,6 +1,8 @@
 """Networks with deterministic weights, made once for the tests that need them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,3 +28,32 @@ def filled_network() -> FilledNetwork:
         return kept[name]
 
     return filled
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """A tiny checkpoint's files, and its networks as ONNX files in ``folder``."""
+
+    checkpoint: dict[str, Path]
+    folder: Path
+    graphs: dict[str, Path]
+    half_warp: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """Exported once: that takes most of the time of the tests that need it."""
+    pytest.importorskip("torch", reason="the networks need torch, which make test installs")
+    pytest.importorskip("onnxscript", reason="torch exports with onnxscript, of make test")
+    from deployments.avatar.ditto.export import Form, exported
+    from deployments.avatar.ditto.files import NETWORKS, below
+    from deployments.avatar.ditto.kept import Kept
+    from tests.tiny_models.make_tiny_ditto import build
+
+    folder = tmp_path_factory.mktemp("tiny_ditto")
+    build(folder, seed=7)
+    files, kept = below(folder, NETWORKS["torch", False]), Kept(folder / "engines")
+    graphs = exported(files, kept, Form(), print)
+    warp = {"warp_network": files["warp_network"]}
+    [half_warp] = exported(warp, kept, Form(half=True), print).values()
+    return Exports(files, kept.folder, graphs, half_warp)

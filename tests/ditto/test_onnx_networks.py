@@ -1,0 +1,173 @@
+"""The networks on ONNX Runtime give what they give in torch; published files are read too."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployments.avatar.ditto.export import Form, exported
+from deployments.avatar.ditto.jobs import seeded_noise
+from deployments.avatar.ditto.kept import Kept
+from deployments.avatar.ditto.onnx_networks import OnnxNetworks
+from deployments.avatar.ditto.runtime import Networks
+from deployments.avatar.ditto.sessions import OnnxGraph, opened
+from deployments.avatar.ditto.vector import FloatArray
+from deployments.avatar.ditto.windows import WindowRequest
+from deployments.errors import EngineLoadError
+from tests.ditto.conftest import Exports
+from tests.ditto.fill_weights import det_image, det_normal, det_uniform
+from tests.ditto.golden import furthest
+from tests.ditto.published_files import published_files
+
+torch = pytest.importorskip("torch", reason="the networks need torch, which make test installs")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed; make test installs it")
+pytest.importorskip("onnxscript", reason="torch exports with onnxscript; make test installs it")
+
+
+@pytest.fixture(scope="module")
+def in_torch(tiny_exports: Exports) -> Networks[Any]:
+    from deployments.avatar.ditto.networks.torch_networks import TorchNetworks
+
+    networks: Networks[Any] = TorchNetworks(tiny_exports.checkpoint)
+    return networks
+
+
+@pytest.fixture(scope="module")
+def in_onnx(tiny_exports: Exports) -> Networks[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENGINES_DIR", str(tiny_exports.folder))
+        networks: Networks[Any] = OnnxNetworks(tiny_exports.checkpoint)
+    return networks
+
+
+def picture(seed: int = 3) -> FloatArray:
+    image = det_image(seed, 256, 256).astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def points(seed: int, n: int) -> FloatArray:
+    source = 0.5 * det_uniform(seed, (n, 21, 3))
+    return np.stack((source, source + 0.05 * det_uniform(seed + 1, (n, 21, 3))), axis=1)
+
+
+def windows_of(networks: Networks[Any], n: int) -> FloatArray:
+    requests = [
+        WindowRequest(i, 0.3 * det_uniform(20 + i, (265,)), 0.3 * det_normal(30 + i, (80, 1103)))
+        for i in range(n)
+    ]
+    noises = [seeded_noise(i, 80, 265) for i in range(n)]
+    return np.stack(networks.sampler(3).windows(requests, noises))
+
+
+def test_sound_is_heard_alike(in_torch: Networks[Any], in_onnx: Networks[Any]) -> None:
+    sound = det_uniform(1, (6480,))
+    assert in_onnx.hear(sound).shape == (20, 1024)
+    assert furthest(in_onnx.hear(sound), in_torch.hear(sound)) == 0
+
+
+def test_a_portrait_is_seen_alike(in_torch: Networks[Any], in_onnx: Networks[Any]) -> None:
+    volume = in_torch.appearance(picture())
+    assert furthest(in_onnx.appearance(picture()), volume.numpy()) < 1e-4
+    wanted, got = in_torch.motion_info(picture()), in_onnx.motion_info(picture())
+    assert list(got) == list(wanted)
+    for name, part in wanted.items():
+        assert furthest(got[name], part) < 1e-4
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_motion_is_alike(in_torch: Networks[Any], in_onnx: Networks[Any], n: int) -> None:
+    wanted = windows_of(in_torch, n)
+    assert np.std(wanted) > 0.01
+    assert furthest(windows_of(in_onnx, n), wanted) < 1e-4
+    source, driven = points(5, n).swapaxes(0, 1)
+    assert furthest(in_onnx.stitch(source, driven), in_torch.stitch(source, driven)) < 1e-4
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_faces_are_painted_alike(in_torch: Networks[Any], in_onnx: Networks[Any], n: int) -> None:
+    pictures = [picture(seed) for seed in range(n)]
+    wanted = in_torch.paint([in_torch.appearance(one) for one in pictures], points(6, n))
+    got = in_onnx.paint([in_onnx.appearance(one) for one in pictures], points(6, n))
+    assert got.dtype == np.uint8
+    assert np.std(wanted) > 5
+    assert furthest(got.astype(int), wanted.astype(int)) <= 1
+
+
+def test_faces_in_half_precision_are_nearly_the_same(
+    in_torch: Networks[Any], tiny_exports: Exports
+) -> None:
+    warp = OnnxGraph(opened(tiny_exports.half_warp, "warp"))
+    single = OnnxGraph(opened(tiny_exports.graphs["warp_network"], "warp"))
+    (both,) = points(7, 1)
+    fed = {
+        "feature_3d": in_torch.appearance(picture()).numpy()[None],
+        "kp_source": both[:1],
+        "kp_driving": both[1:],
+    }
+    [wanted], [got] = single(**fed), warp(**fed)
+    assert got.dtype == np.float16
+    assert furthest(got, wanted) < 1e-2
+
+
+def test_an_export_is_made_once(
+    tiny_exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deployments.avatar.ditto import export
+
+    calls: list[str] = []
+    monkeypatch.setattr(export, "onnx_bytes", lambda graph: graph.name.encode())
+    files, kept = {"stitch_network": tiny_exports.checkpoint["stitch_network"]}, Kept(tmp_path)
+    first = exported(files, kept, Form(), calls.append)
+    assert first["stitch_network"].read_bytes() == b"stitch_network"
+    assert exported(files, kept, Form(), calls.append) == first
+    assert calls == ["stitch_network: exporting stitch_network.pth to ONNX"]
+    assert exported(files, kept, Form(half=True), calls.append) != first
+    first["stitch_network"].write_bytes(b"damaged")
+    assert exported(files, kept, Form(), calls.append) == first
+    assert first["stitch_network"].read_bytes() == b"stitch_network"
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("form", ["plugin", "older opset"])
+def test_published_files_give_the_same(
+    in_torch: Networks[Any], tiny_exports: Exports, tmp_path: Path, form: str
+) -> None:
+    published = OnnxNetworks(published_files(tiny_exports, tmp_path, form))
+    pictures = [picture(seed) for seed in range(2)]
+    wanted = in_torch.paint([in_torch.appearance(one) for one in pictures], points(6, 2))
+    got = published.paint([published.appearance(one) for one in pictures], points(6, 2))
+    assert furthest(got.astype(int), wanted.astype(int)) <= 1
+    source, driven = points(5, 3).swapaxes(0, 1)
+    assert furthest(published.stitch(source, driven), in_torch.stitch(source, driven)) < 1e-4
+    assert {k: v.shape for k, v in published.motion_info(picture()).items()} == {
+        k: v.shape for k, v in in_torch.motion_info(picture()).items()
+    }
+
+
+def test_the_published_diffusion_goes_step_by_step_for_each_session(
+    tiny_exports: Exports, tmp_path: Path
+) -> None:
+    published = OnnxNetworks(published_files(tiny_exports, tmp_path, "plugin"))
+    got = windows_of(published, 2)
+    # The stand-in gives the frame before, plus a thousandth of the time; the last time is 332.
+    wanted = [0.3 * det_uniform(20 + i, (265,)) + 0.332 for i in range(2)]
+    for window, before in zip(got, wanted, strict=True):
+        assert furthest(window, np.broadcast_to(before, (80, 265))) < 1e-5
+
+
+def test_sampling_that_is_not_dittos_is_refused(tiny_exports: Exports, tmp_path: Path) -> None:
+    files = published_files(tiny_exports, tmp_path, "plugin", padding=1)
+    with pytest.raises(EngineLoadError, match="padding_mode 1"):
+        OnnxNetworks(files)
+
+
+def test_a_file_that_is_none_and_a_device_that_is_not_there_are_refused(
+    tiny_exports: Exports, tmp_path: Path
+) -> None:
+    files = published_files(tiny_exports, tmp_path, "plugin")
+    with pytest.raises(EngineLoadError, match="onnxruntime-gpu"):
+        OnnxNetworks(files, device="cuda")
+    files["decoder"].write_bytes(b"not ONNX")
+    with pytest.raises(EngineLoadError, match=r"decoder\.onnx cannot be read"):
+        OnnxNetworks(files)
