@@ -10,7 +10,7 @@ import pytest
 from deployments.avatar.ditto.condition import Conditions, emotion_of
 from deployments.avatar.ditto.features import Chunk, Features, frames_in
 from deployments.avatar.ditto.jobs import Job, Noise, run, seeded_noise
-from deployments.avatar.ditto.motion import MotionPath, MotionState
+from deployments.avatar.ditto.motion import MotionPath, MotionState, frames_ahead
 from deployments.avatar.ditto.stitcher import Stitcher, StitchSettings
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.avatar.ditto.windows import WindowRequest, Windows, WindowSettings
@@ -70,6 +70,10 @@ def moved(
     return out
 
 
+def ahead(motion: MotionPath) -> int:
+    return frames_ahead(motion.windows.settings, motion.features.chunk)
+
+
 def whole(settings: WindowSettings, samples: FloatArray) -> FloatArray:
     motion = path(settings)
     return moved(motion, motion.begin(_SEED), samples, frames_in(len(samples)), True)[0]
@@ -78,7 +82,7 @@ def whole(settings: WindowSettings, samples: FloatArray) -> FloatArray:
 def cut(settings: WindowSettings, samples: FloatArray, first: int) -> FloatArray:
     """Key points of all frames, with the state carried as bytes after ``first`` of them."""
     n, motion = frames_in(len(samples)), path(settings)
-    at = min((first + motion.n_ahead) * 640, len(samples))
+    at = min((first + ahead(motion)) * 640, len(samples))
     is_last = at == len(samples)
     begin, state = moved(motion, motion.begin(_SEED), samples[:at], first, is_last)
     carried = MotionState.unpack(state.pack())
@@ -124,7 +128,7 @@ def test_the_state_stays_small(settings: WindowSettings) -> None:
     motion = path(settings)
     state, sizes = motion.begin(_SEED), []
     for i in range(100):
-        n = 640 * (8 if i else 8 + motion.n_ahead)
+        n = 640 * (8 if i else 8 + ahead(motion))
         _, state = moved(motion, state, det_uniform(i, (n,)), 8, False)
         sizes.append(len(state.pack()))
     assert max(sizes) < 1_000_000
@@ -154,10 +158,41 @@ def test_another_seed_moves_otherwise() -> None:
     assert not np.allclose(one, other)
 
 
-def test_too_little_sound_is_said() -> None:
-    motion = path(LIVE)
-    with pytest.raises(EngineInputError, match="need more sound"):
-        moved(motion, motion.begin(1), det_uniform(1, (640 * 12,)), 10, False)
+def early(settings: WindowSettings, samples: FloatArray, cuts: Sequence[int]) -> FloatArray:
+    """Key points of frames up to each of ``cuts`` and to the end, each with no sound beyond it."""
+    motion, parts = path(settings), []
+    state, first = motion.begin(_SEED), 0
+    for end in (*cuts, frames_in(len(samples))):
+        sound = samples[640 * first : 640 * end]
+        is_last = 640 * end >= len(samples)
+        points, state = moved(motion, state, sound, end - first, is_last)
+        parts.append(points)
+        state, first = MotionState.unpack(state.pack()), end
+    return np.concatenate(parts)
+
+
+@EITHER
+def test_frames_whose_sound_is_not_there_are_moved_as_if_silence_followed(
+    settings: WindowSettings,
+) -> None:
+    motion, sound = path(settings), det_uniform(10, (640 * 12,))
+    known = np.concatenate((sound, np.zeros(640 * (20 + ahead(motion)), np.float32)))
+    want, _ = moved(motion, motion.begin(_SEED), known, 30, False)
+    got, state = moved(motion, motion.begin(_SEED), sound, 20, False)
+    np.testing.assert_array_equal(got, want[:20])
+    more, _ = moved(motion, state, np.zeros(640 * 8, np.float32), 10, False)
+    np.testing.assert_allclose(more, want[20:], rtol=0, atol=1e-6)
+
+
+@EITHER
+def test_sound_that_comes_late_moves_the_frames_that_are_left(settings: WindowSettings) -> None:
+    samples = det_uniform(11, (640 * 150,))
+    want, got = whole(settings, samples), early(settings, samples, (10, 20, 45))
+    assert got.shape == want.shape
+    assert not np.allclose(got[5:10], want[5:10], atol=1e-3)  # there the sound was yet unknown
+    np.testing.assert_allclose(got[60:], want[60:], rtol=0, atol=1e-6)
+    steps = np.abs(np.diff(got[:, 1], axis=0)).max(axis=(1, 2))
+    assert steps[[9, 19, 44]].max() <= np.abs(np.diff(want[:, 1], axis=0)).max()
 
 
 @pytest.mark.parametrize(

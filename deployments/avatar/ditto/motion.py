@@ -11,34 +11,43 @@ from typing import TypeAlias
 import numpy as np
 
 from deployments.avatar.ditto import state as wire
-from deployments.avatar.ditto.features import Features, FeatureState
+from deployments.avatar.ditto.early import Early
+from deployments.avatar.ditto.features import N_FRAME, Chunk, Features, FeatureState
 from deployments.avatar.ditto.stitcher import Stitcher, StitchState
 from deployments.avatar.ditto.vector import N_MOTION, FloatArray
-from deployments.avatar.ditto.windows import WindowRequest, Windows, WindowState
-from deployments.errors import EngineInputError
+from deployments.avatar.ditto.windows import (
+    WindowRequest,
+    Windows,
+    WindowSettings,
+    WindowState,
+)
 
 _FIRST = "first."  # before the names of the first frame's parts
+_NONE = np.zeros((0, N_MOTION), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MotionState:
-    """``seed`` of the noise; ``ready`` (k, 265): motion of frames that nobody has asked for yet."""
+    """``seed`` of the noise; ``maker``: which settings made it, for whoever has several; ``ready``
+    (k, 265): motion of frames that nobody has asked for yet."""
 
     seed: int
     features: FeatureState
     windows: WindowState
     stitch: StitchState = field(default_factory=StitchState)
-    ready: FloatArray = field(default_factory=lambda: np.zeros((0, N_MOTION), np.float32))
+    ready: FloatArray = field(default_factory=lambda: _NONE)
+    early: Early = field(default_factory=Early)
+    maker: int = 0
 
     def pack(self) -> bytes:
-        w, f, s = self.windows, self.features, self.stitch
+        w, f, s, e = self.windows, self.features, self.stitch, self.early
         numbers = {
             "seed": self.seed, "n_samples": f.n_samples, "n_rows": f.n_rows, "frame": s.frame,
             "n_waited": w.n_waited, "n_moved": w.n_moved, "n_heard": w.n_heard, "n_out": w.n_out,
-            "n_windows": w.n_windows,
+            "n_windows": w.n_windows, "n_early": e.n_frames, "n_led": e.n_led, "maker": self.maker,
         }  # fmt: skip
         arrays = {"samples": f.samples, "waiting": w.waiting, "motion": w.motion}
-        anchors = {"pose": w.anchor, "anchor": s.anchor}
+        anchors = {"pose": w.anchor, "anchor": s.anchor, "gap": e.gap}
         arrays |= {name: array for name, array in anchors.items() if array is not None}
         arrays |= {_FIRST + name: array for name, array in (s.first or {}).items()}
         return wire.pack(numbers, {"ready": self.ready, **arrays})
@@ -62,10 +71,20 @@ class MotionState:
             windows=windows,
             stitch=StitchState(n["frame"], a.get("anchor"), first or None),
             ready=a["ready"],
+            early=Early(n["n_early"], n["n_led"], a.get("gap")),
+            maker=n["maker"],
         )
 
 
 Moving: TypeAlias = Generator[WindowRequest, FloatArray, tuple[FloatArray, MotionState]]
+
+
+def frames_ahead(settings: WindowSettings, chunk: Chunk) -> int:
+    """Of sound beyond the last frame asked for, after which its motion is always ready."""
+    n_held = chunk.current - 1 + chunk.future + 1  # a window of sound, less what was in time
+    if settings.is_live:
+        return 2 * settings.n_new - 1 + n_held
+    return settings.n_window - 1 + settings.smooth // 2 + n_held
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,40 +97,54 @@ class MotionPath:
     stitcher: Stitcher
     silence: FloatArray
 
-    @property
-    def n_ahead(self) -> int:
-        """Frames of sound beyond the last frame asked for, after which it is always ready."""
-        settings, chunk = self.windows.settings, self.features.chunk
-        n_held = chunk.current - 1 + chunk.future + 1  # a window of sound, less what was in time
-        if settings.is_live:
-            return 2 * settings.n_new - 1 + n_held
-        return settings.n_window - 1 + settings.smooth // 2 + n_held
-
-    def begin(self, seed: int) -> MotionState:
-        return MotionState(seed, self.features.begin(), self.windows.begin(self.silence))
+    def begin(self, seed: int, maker: int = 0) -> MotionState:
+        windows = self.windows.begin(self.silence)
+        return MotionState(seed, self.features.begin(), windows, maker=maker)
 
     def move(self, state: MotionState, samples: FloatArray, n_frames: int, is_last: bool) -> Moving:
         """(n_frames, 2, 21, 3) key points, of the source and of the driven face, and the state
         after them. ``samples`` (n,), 16 kHz in [-1, 1], follow those of earlier calls.
 
-        Raises:
-            EngineInputError: too little sound for so many frames.
+        Sound that is missing is silence: after the last frames for good, otherwise until there is
+        more; see ``early``.
         """
+        if is_last:
+            silence = _silence(state, n_frames, len(samples))
+            samples = np.concatenate((samples, silence))
         state = yield from self._heard(state, samples, is_last)
         if len(state.ready) < n_frames:
-            text = f"{n_frames} frames of motion need more sound: there are {len(state.ready)}"
-            raise EngineInputError(text, stage="avatar")
-        stitch = state.stitch
-        if stitch.anchor is None:  # live, motion counts from the silence before the first frame
-            stitch = replace(stitch, anchor=state.windows.anchor)
-        source, driven, stitch = self.stitcher.advance(stitch, state.ready[:n_frames])
-        state = replace(state, stitch=stitch, ready=state.ready[n_frames:])
-        return np.stack((source, driven), axis=1), state
+            state = yield from self._made_early(state, n_frames)
+        motion, ready = state.ready[:n_frames], state.ready[n_frames:]
+        source, driven, stitch = self.stitcher.advance(state.stitch, motion)
+        return np.stack((source, driven), axis=1), replace(state, stitch=stitch, ready=ready)
 
     def _heard(
         self, state: MotionState, samples: FloatArray, is_last: bool
     ) -> Generator[WindowRequest, FloatArray, MotionState]:
         rows, features = self.features.advance(state.features, samples, is_last)
         motion, windows = yield from self.windows.advance(state.windows, rows, is_last)
+        motion, early = state.early.follow(motion)
         ready = np.concatenate((state.ready, motion))
-        return replace(state, features=features, windows=windows, ready=ready)
+        stitch = state.stitch
+        if stitch.anchor is None:  # live, motion counts from the silence before the first frame
+            stitch = replace(stitch, anchor=windows.anchor)
+        return replace(
+            state, features=features, windows=windows, ready=ready, early=early, stitch=stitch
+        )
+
+    def _made_early(
+        self, state: MotionState, n_frames: int
+    ) -> Generator[WindowRequest, FloatArray, MotionState]:
+        """As if silence followed; what the silence left behind is forgotten but for the frames."""
+        n_ahead = frames_ahead(self.windows.settings, self.features.chunk)
+        supposed = yield from self._heard(state, _silence(state, n_frames + n_ahead), False)
+        motion = supposed.ready[:n_frames]
+        n_early = state.early.n_frames + n_frames - len(state.ready)
+        early = Early(n_early, gap=motion[-1])
+        return replace(state, ready=motion, early=early, stitch=supposed.stitch)
+
+
+def _silence(state: MotionState, n_frames: int, n_more: int = 0) -> FloatArray:
+    """What the sound, with ``n_more`` samples yet to be heard, lacks of the next ``n_frames``."""
+    n = (state.stitch.frame + n_frames) * N_FRAME - state.features.n_samples - n_more
+    return np.zeros(max(n, 0), np.float32)
