@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from deployments.avatar.ditto.networks.blocks import ConvBlock
+from deployments.avatar.ditto.networks.blocks import ConvBlock, Halving
 from deployments.avatar.ditto.networks.folding import Foldable
 
 
@@ -61,4 +61,4 @@ class ResidualBlock(Foldable):
 def _halving(width: int) -> ConvBlock:
     conv = nn.Conv2d(width, 2 * width, 3, padding=1)
     norm = nn.BatchNorm2d(2 * width)
-    return ConvBlock(conv, norm, nn.ReLU(inplace=True), nn.AvgPool2d(2))
+    return ConvBlock(conv, norm, nn.ReLU(inplace=True), Halving())

@@ -70,55 +70,76 @@ class EnlargedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, out, [depth], times * h, times * w) of x (B, in, [depth], h, w)."""
         h, w = x.shape[-2:]
-        parts = torch.relu_(self.conv(x)).unflatten(1, (self.places, self.places, -1))
-        rows = [parts[:, i].narrow(-2, int(i == self.places - 1), h) for i in self.order]
-        parts = torch.stack(rows, dim=-2)  # (B, P, out, [depth], h, times, w + 1)
-        columns = [parts[:, i].narrow(-1, int(i == self.places - 1), w) for i in self.order]
-        return torch.stack(columns, dim=-1).flatten(-2).flatten(-3, -2)
+        last = self.places - 1
+        parts = torch.relu_(self.conv(x)).movedim(1, -1).unflatten(-1, (*[self.places] * 2, -1))
+        # (B, [depth], h + 1, w + 1, P, P, out): where each place begins, then all of them in order
+        rows = [parts.narrow(-5, int(i == last), h)[..., i, :, :] for i in self.order]
+        lines = torch.stack(rows, dim=-4)  # (B, [depth], h, times, w + 1, P, out)
+        columns = [lines.narrow(-3, int(i == last), w)[..., i, :] for i in self.order]
+        whole = torch.stack(columns, dim=-2)  # (B, [depth], h, times, w, times, out)
+        return whole.flatten(-3, -2).flatten(-4, -3).movedim(-1, 1)
+
+
+class Halving(nn.Module):
+    """Half the height and width of a picture or volume, by averages of four."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, [depth], h / 2, w / 2) of x (B, channels, [depth], h, w)."""
+        slices = x.movedim(1, -3)  # (B, [depth], channels, h, w)
+        return F.avg_pool2d(slices.flatten(0, -4), 2).unflatten(0, slices.shape[:-3]).movedim(-3, 1)
 
 
 class SlicedConv(nn.Module):
     """A convolution with few outputs as one with many, and a sum.
 
-    Few output channels leave most of a matrix unit idle. So the kernel's first direction becomes
+    Few output channels leave most of a matrix unit idle. So one direction of the kernel becomes
     output channels: each slice gives its part to all outputs that see it, and these are added. The
-    kernel is odd, the padding half of it: the size stays.
+    kernel is odd in this direction, ``dim`` of the input, and the padding half of it.
     """
 
-    def __init__(self, conv: nn.Module) -> None:
+    def __init__(self, conv: nn.Module, dim: int) -> None:
         super().__init__()
-        out, self.kernel = conv.weight.shape[0], conv.weight.shape[2]
-        by_slice = conv.weight.movedim(2, 0).flatten(0, 1)  # (kernel * out, in, ...)
-        self.conv = conv_of(by_slice.unsqueeze(2), None)
-        self.register_buffer("bias", conv.bias.reshape(out, *[1] * (conv.weight.dim() - 2)).clone())
+        self.dim, self.kernel = dim, conv.weight.shape[dim]
+        by_slice = conv.weight.movedim(dim, 0).flatten(0, 1)  # (kernel * out, in, ...)
+        padding = tuple(0 if i == dim else pad for i, pad in enumerate(conv.padding, start=2))
+        self.conv = conv_of(by_slice.unsqueeze(dim), None, padding)
+        shape = (-1, *[1] * len(padding))
+        self.register_buffer("bias", conv.bias.reshape(shape).clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, out, n, ...) of x (B, in, n, ...)."""
-        parts = self.conv(x).unflatten(1, (self.kernel, -1))  # (B, kernel, out, n, ...)
-        return self.bias + _shifted_sum(parts)
+        """(B, out, ...) of x (B, in, ...)."""
+        parts = self.conv(x).unflatten(1, (self.kernel, -1)).unbind(1)  # (B, out, ...) each
+        half = self.kernel // 2
+        shifts = range(-half, half + 1)
+        total = parts[half] + self.bias
+        for part, by in zip(parts, shifts, strict=True):
+            total = total + _shifted(part, self.dim, by) if by else total
+        return total
 
 
-def _shifted_sum(parts: Tensor) -> Tensor:
-    """Element i of the output (B, out, n, ...) is the sum over k of element i + k - half of part k.
-
-    parts: (B, kernel, out, n, ...).
-    """
-    kernel, n = parts.shape[1], parts.shape[3]
-    edges = [0, 0] * (parts.dim() - 4) + [kernel // 2] * 2
-    padded = F.pad(parts, edges)
-    total = padded[:, 0].narrow(2, 0, n)
-    for k in range(1, kernel):
-        total = total + padded[:, k].narrow(2, k, n)
-    return total
+def _shifted(x: Tensor, dim: int, by: int) -> Tensor:
+    """Element i of ``dim`` is element i + ``by`` of x, or 0 where x has none."""
+    n = x.shape[dim]
+    by = max(-n, min(n, by))
+    return F.pad(x, [*[0, 0] * (x.dim() - 1 - dim), -by, by])
 
 
-def conv_of(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """A convolution with this weight (out, in, kernel...), padded by half its kernel."""
+def normalised(x: Tensor) -> Tensor:
+    """x (B, channels, h, w) with mean 0 and variance 1 in every channel of every picture."""
+    # Groups of one channel: the same as F.instance_norm, but it leaves channels last.
+    return F.group_norm(x, x.shape[1])
+
+
+def conv_of(
+    weight: Tensor, bias: Tensor | None, padding: tuple[int, ...] | None = None
+) -> nn.Module:
+    """A convolution with this weight (out, in, kernel...), padded by half its kernel if not said
+    otherwise."""
     kernel = tuple(weight.shape[2:])
     kind = nn.Conv3d if len(kernel) == 3 else nn.Conv2d
-    padding = tuple(k // 2 for k in kernel)
+    around = tuple(k // 2 for k in kernel) if padding is None else padding
     sizes = weight.shape[1], weight.shape[0], kernel
-    conv = kind(*sizes, padding=padding, bias=bias is not None, device="meta")
+    conv = kind(*sizes, padding=around, bias=bias is not None, device="meta")
     conv.weight = nn.Parameter(weight.clone())
     conv.bias = None if bias is None else nn.Parameter(bias.clone())
     return conv

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deployments.avatar.ditto.networks.blocks import EnlargedConv, conv_of
+from deployments.avatar.ditto.networks.blocks import EnlargedConv, conv_of, normalised
 from deployments.avatar.ditto.networks.folding import Foldable
 
 _SLOPE = 0.2  # of the leaky ReLUs
@@ -34,6 +34,7 @@ class Decoder(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """RGB from 0 to 1, (B, 3, 512, 512), of feature (B, 256, 64, 64)."""
+        feature = feature.contiguous(memory_format=torch.channels_last)
         x = self.fc(feature)  # (B, 512, 64, 64)
         for i in range(self.n_middle):
             x = getattr(self, f"G_middle_{i}")(x, feature)
@@ -113,12 +114,12 @@ class ModulatedBlock(nn.Module):
     def forward(self, x: Tensor, seg: Tensor) -> Tensor:
         """(B, channels, h, w) of the same."""
         hidden = self.shared(seg).chunk(2, dim=1)  # (B, 128, h, w) each
-        return x + self.inner(F.instance_norm(x), *hidden)
+        return x + self.inner(normalised(x), *hidden)
 
     def inner(self, normal: Tensor, hidden_0: Tensor, hidden_1: Tensor) -> Tensor:
         """What the two convolutions make of x, which has been normalised."""
         inner = self.conv_0(_activated(normal, self.modulate_0(hidden_0)))
-        out: Tensor = self.conv_1(_activated(F.instance_norm(inner), self.modulate_1(hidden_1)))
+        out: Tensor = self.conv_1(_activated(normalised(inner), self.modulate_1(hidden_1)))
         return out
 
 
@@ -140,7 +141,7 @@ class ShortcutBlock(ModulatedBlock):
         """(B, fewer channels, 2h, 2w) of x (B, channels, h, w)."""
         hidden_0, hidden_1, hidden_s = self.shared(seg).chunk(3, dim=1)  # (B, 128, 2h, 2w) each
         # Repeating pixels changes neither mean nor variance: normalised before, at a quarter.
-        normal = F.interpolate(F.instance_norm(x), scale_factor=2)
+        normal = F.interpolate(normalised(x), scale_factor=2)
         modulation = self.modulate_s(hidden_s)
         factors, offsets = modulation[:, : self.before], modulation[:, self.before :]
         short: Tensor = self.conv_s(normal * factors) + offsets

@@ -5,16 +5,20 @@ Shapes: as in ``warp``; c = 4 channels of the compressed volume.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deployments.avatar.ditto.networks.blocks import (
     ConvBlock,
     EnlargingBlock,
+    Halving,
     SlicedConv,
+    conv_of,
 )
 from deployments.avatar.ditto.networks.folding import Foldable
 
 _VARIANCE = 0.01  # of a key point's heat, in units of half the volume
+_NO_HEAT = 1e-8  # adds nothing to a heat of 1 in float32
 _WIDEST = 1024  # channels of the hourglass's neck
 
 
@@ -37,13 +41,15 @@ class DenseMotion(Foldable):
         self.mask: nn.Module = nn.Conv3d(mixed, points + 1, 7, padding=3)
         self.compress: nn.Module = nn.Conv3d(channels, compressed, 1)
         self.norm: nn.Module = nn.BatchNorm3d(compressed)
+        self.depth = depth
         self.occlusion: nn.Module = nn.Conv2d(mixed * depth, 1, 7, padding=3)
 
     def folded(self) -> nn.Module:
         """With its normalisation in the convolution before, and the last two sliced."""
         self.compress = fuse_conv_bn_eval(self.compress, self.norm)
         self.norm = nn.Identity()
-        self.mask, self.occlusion = SlicedConv(self.mask), SlicedConv(self.occlusion)
+        self.mask = SlicedConv(self.mask, dim=2)
+        self.occlusion = SlicedConv(_of_volume(self.occlusion, self.depth), dim=3)
         return self
 
     def forward(
@@ -60,7 +66,7 @@ class DenseMotion(Foldable):
         # Per motion its heat, then its channels: (B, (K + 1) * (c + 1), D, H, W)
         stacked = torch.cat((heat.unsqueeze(2), moved), dim=2).flatten(1, 2)
         mixed = self.hourglass(stacked)  # (B, 142, D, H, W)
-        occlusion = torch.sigmoid(self.occlusion(mixed.flatten(1, 2)))
+        occlusion = torch.sigmoid(self.occlusion(mixed).squeeze(2))
         return self.deformation(self.followed(mixed), shifts), occlusion
 
     def compressed(self, feature: Tensor) -> Tensor:
@@ -112,6 +118,7 @@ class Hourglass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width + channels, D, H, W) of x (B, channels, D, H, W)."""
+        x = x.contiguous(memory_format=torch.channels_last_3d)
         out: Tensor = self.decoder(self.encoder(x))
         return out
 
@@ -127,7 +134,7 @@ class Encoder(nn.Module):
                 nn.Conv3d(widths[i], widths[i + 1], 3, padding=1),
                 nn.BatchNorm3d(widths[i + 1]),
                 nn.ReLU(inplace=True),
-                nn.AvgPool3d((1, 2, 2)),
+                Halving(),
             )
             for i in range(n_blocks)
         )
@@ -165,8 +172,15 @@ class Decoder(Foldable):
         """(B, width + channels, D, H, W) of what the encoder kept."""
         *before, x = kept
         for block, other in zip(self.up_blocks, reversed(before), strict=True):
-            x = torch.cat((block(x), other), dim=1)
+            # Channels lie last: joined there, each voxel's are copied in one go.
+            x = torch.cat([part.movedim(1, -1) for part in (block(x), other)], -1).movedim(-1, 1)
         return torch.relu_(self.norm(self.conv(x)))
+
+
+def _of_volume(conv: nn.Module, depth: int) -> nn.Module:
+    """A convolution of pictures, whose channels are a volume's slices, as one of the volume."""
+    weight = conv.weight.unflatten(1, (-1, depth))  # (out, C, D, 7, 7)
+    return conv_of(weight, conv.bias, (0, *conv.padding))
 
 
 def _axis(n: int, like: Tensor) -> Tensor:
@@ -176,10 +190,13 @@ def _axis(n: int, like: Tensor) -> Tensor:
 
 def _bumps(points: Tensor, like: Tensor) -> Tensor:
     """exp(-d^2 / 2 variance) around each point (B, K, 3): (B, K, D, H, W)."""
-    x, y, z = (
+    curves = (
         torch.exp(-0.5 / _VARIANCE * (_axis(n, like) - points[..., axis, None]) ** 2)
         for axis, n in enumerate(like.shape[:1:-1])
     )  # (B, K, n)
+    # Far from a point the product would be less than float32's least normal number, and a processor
+    # takes many times as long for each of those that the convolutions then meet.
+    x, y, z = (F.threshold(curve, _NO_HEAT, 0.0) for curve in curves)
     return (z[..., :, None] * y[..., None, :])[..., None] * x[..., None, None, :]
 
 

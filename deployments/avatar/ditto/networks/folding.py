@@ -20,7 +20,17 @@ class Foldable(nn.Module):
 def fold(network: nn.Module) -> nn.Module:
     """What to run in place of ``network``, whose weights are loaded: ready for inference."""
     with torch.no_grad():
-        return _folded(network.eval()).requires_grad_(False)
+        return _channels_last(_folded(network.eval())).requires_grad_(False)
+
+
+def _channels_last(network: nn.Module) -> nn.Module:
+    """With each convolution's weights as they are used fastest; what it puts out lies likewise."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
+            is_flat = isinstance(layer, nn.Conv2d)
+            lying = torch.channels_last if is_flat else torch.channels_last_3d
+            layer.weight.data = layer.weight.contiguous(memory_format=lying)
+    return network
 
 
 def _folded(module: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deployments.avatar.ditto.heap import keep_freed_memory
 from deployments.avatar.ditto.hubert import load_hubert
 from deployments.avatar.ditto.networks.painter import Painter
 from deployments.avatar.ditto.networks.precision import drawing_dtype, prepare
@@ -34,6 +35,8 @@ class TorchNetworks:
             EngineLoadError: a file cannot be read or is not what it should be.
         """
         self._device, self._dtype = torch.device(device), drawing_dtype(half)
+        if self._device.type == "cpu":
+            keep_freed_memory()
         if memory_gb is not None:
             _limit_memory(self._device, memory_gb)
         self.hear = load_hubert(files["hubert"], device)
