@@ -1,6 +1,7 @@
 """From a photograph to what the networks need of it: its face's square and the state of its eyes.
 
-``MeshRegistrar`` goes by MediaPipe's landmarks, which whoever adds a picture has found already.
+``MeshRegistrar`` goes by MediaPipe's landmarks, which whoever adds a picture has found already;
+``PublishedRegistrar`` finds its own, as the published code does.
 """
 
 from dataclasses import dataclass
@@ -9,17 +10,34 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.ditto.crop import MESH, CropSettings, cut, inverted, placed, to_crop
+from deployments.avatar.ditto.crop import (
+    MESH,
+    POINTS_106,
+    POINTS_203,
+    CropSettings,
+    Layout,
+    cut,
+    inverted,
+    placed,
+    to_crop,
+)
+from deployments.avatar.ditto.detectors import Detectors
+from deployments.avatar.ditto.detectors.blaze_face import find_face
+from deployments.avatar.ditto.detectors.boxes import areas
+from deployments.avatar.ditto.detectors.face_mesh import find_mesh
+from deployments.avatar.ditto.detectors.points import find_106, find_203
+from deployments.avatar.ditto.detectors.scrfd import find_faces
 from deployments.avatar.ditto.eyes import N_IRISES, N_SKIN, eye_state
 from deployments.avatar.ditto.runtime import FACE_SIDE_PX, INPUT_SIDE_PX
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.errors import EngineInputError
-from deployments.faces import FaceFinder
+from deployments.faces import FaceFinder, refusals
 from deployments.types import Frame
 
 LEAST_EYES_PX = 48.0
 """Between the outer corners: a face so small is enlarged five times to fill its square."""
 PUBLISHED_CROP = CropSettings()
+_CORNERS_203 = ((0, 12), (24, 36))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +81,9 @@ class MeshRegistrar:
         if points.shape not in ((N_SKIN, 2), (N_SKIN + N_IRISES, 2)):
             text = f"landmarks of a shape that no face mesh has: {points.shape}"
             raise EngineInputError(text, stage="avatar")
-        matrix = to_crop(points, MESH, self._settings, FACE_SIDE_PX)
+        crop, matrix = _square(picture, points, MESH, self._settings)
         eye_open, eye_ball = eye_state(placed(points, matrix) / FACE_SIDE_PX)
-        crop = cut(picture, matrix, FACE_SIDE_PX)[..., ::-1]
-        return Registration(
-            np.ascontiguousarray(crop), inverted(matrix), eye_open, eye_ball, points
-        )
+        return Registration(crop, inverted(matrix), eye_open, eye_ball, points)
 
     def _found(self, picture: Frame) -> FloatArray:
         """(478, 2) pixels of the picture, however it lies."""
@@ -76,6 +91,73 @@ class MeshRegistrar:
             self._finder = FaceFinder()
         upright, face = self._finder.find(picture, self._least_px)
         return face.landmarks if upright is picture else _lying(face.landmarks, upright, picture)
+
+
+class PublishedRegistrar:
+    """Goes by the published detectors. ``rival``: a second face at least so large, compared with
+    the largest, is one too many."""
+
+    def __init__(
+        self,
+        detectors: Detectors,
+        settings: CropSettings = PUBLISHED_CROP,
+        least_eyes_px: float = LEAST_EYES_PX,
+        rival: float = 0.5,
+    ) -> None:
+        self._nets, self._settings = detectors, settings
+        self._least_px, self._rival = least_eyes_px, rival
+
+    def register(self, picture: Frame, landmarks: NDArray[np.float32] | None) -> Registration:
+        """Of a (height, width, 3) BGR picture; ``landmarks`` are of no use here.
+
+        Raises:
+            UnusableInputError: ``no_face``, ``many_faces`` or ``too_small``.
+        """
+        found = find_106(self._nets.landmark106, picture, self._only_face(picture))
+        return self._registered(picture, found, POINTS_106)
+
+    def follow(self, picture: Frame, points: FloatArray) -> Registration:
+        """Of the next picture of a film; ``points``: those of the one before.
+
+        Raises:
+            UnusableInputError: ``no_face`` or ``too_small``.
+        """
+        return self._registered(picture, points, POINTS_203)
+
+    def _only_face(self, picture: Frame) -> FloatArray:
+        found = find_faces(self._nets.detector, picture)
+        if not len(found):
+            raise refusals.no_face()
+        sizes = np.sqrt(areas(found))
+        if (sizes >= self._rival * sizes.max()).sum() > 1:
+            raise refusals.many_faces()
+        return np.asarray(found[sizes.argmax()])
+
+    def _registered(self, picture: Frame, near: FloatArray, layout: Layout) -> Registration:
+        """``near``: about where the face is, as points of this ``layout``."""
+        points = find_203(self._nets.landmark203, picture, near, layout)
+        if (eyes_px := _widest(points)) < self._least_px:
+            raise refusals.too_small(eyes_px, self._least_px)
+        crop, matrix = _square(picture, points, POINTS_203, self._settings)
+        if (face := find_face(self._nets.blaze_face, crop)) is None:
+            raise refusals.no_face()
+        eye_open, eye_ball = eye_state(find_mesh(self._nets.face_mesh, crop, face))
+        return Registration(crop, inverted(matrix), eye_open, eye_ball, points)
+
+
+def _square(
+    picture: Frame, points: FloatArray, layout: Layout, settings: CropSettings
+) -> tuple[NDArray[np.uint8], FloatArray]:
+    """The RGB square of a BGR picture, and the way from the picture to it."""
+    matrix = to_crop(points, layout, settings, FACE_SIDE_PX)
+    crop = cut(picture, matrix, FACE_SIDE_PX)[..., ::-1]
+    return np.ascontiguousarray(crop), matrix
+
+
+def _widest(points: FloatArray) -> float:
+    """Pixels between the outer corners of both eyes, of 203 points."""
+    left, right = points[list(_CORNERS_203[0])], points[list(_CORNERS_203[1])]
+    return float(np.linalg.norm(left[:, None] - right, axis=-1).max())
 
 
 def _lying(points: FloatArray, upright: Frame, picture: Frame) -> FloatArray:
