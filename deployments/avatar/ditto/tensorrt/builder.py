@@ -1,0 +1,124 @@
+"""An ONNX file becomes a plan.
+
+Networks are strongly typed: each value is as precise as the file says, so what has to stay in
+float32 does. Sizes that the file leaves open get one range each, best in the middle. One range, not
+one for each size of batch: a single frame already fills a card (1.2 TFLOP), so kernels chosen for
+eight frames suit one as well, any batch runs at exactly its size, and building takes a quarter of
+the time and of the disk.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.avatar.ditto.features import Chunk
+from deployments.errors import EngineLoadError
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Of a size: from, best at, to."""
+
+    least: int
+    best: int
+    most: int
+
+
+_SOUND = Span(*[Chunk().n_samples] * 3)
+_ONE = Span(1, 1, 1)
+_FRAMES, _SESSIONS = Span(1, 8, 16), Span(1, 4, 16)
+MOST_STEPS = 50
+"""Of the diffusion."""
+
+SPANS: Mapping[str, Mapping[str, Span]] = {
+    "appearance_extractor": {"batch": _ONE},
+    "motion_extractor": {"batch": _ONE},
+    "stitch_network": {"batch": Span(1, 16, 512)},
+    "warp_network": {"batch": _FRAMES},
+    "decoder": {"batch": _FRAMES},
+    "lmdm_window": {"batch": _SESSIONS, "steps": Span(1, 10, MOST_STEPS)},
+    "lmdm_step": {"batch": _SESSIONS, "steps": Span(1, 10, MOST_STEPS)},
+}
+"""By the names of the sizes that each graph leaves open."""
+
+
+def build(trt: Any, graph: str, content: bytes, memory_gb: float | None = None) -> bytes:
+    """The plan of the ONNX file ``content``, for this machine's GPU.
+
+    Args:
+        trt: ``tensorrt`` or ``tensorrt_rtx``.
+        graph: its name: of ``export.GRAPHS_OF``, or ``hubert``.
+        content: of the file.
+        memory_gb: the most that it may need beside its weights and values.
+
+    Raises:
+        EngineLoadError: it cannot be read, or TensorRT finds no way to run it; says why.
+    """
+    log = logger(trt)
+    builder = trt.Builder(log)
+    network = builder.create_network(_strongly_typed(trt))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(content):
+        raise _failed(graph, [parser.get_error(i).desc() for i in range(parser.num_errors)])
+    config = builder.create_builder_config()
+    if memory_gb is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(memory_gb * 1e9))
+    config.add_optimization_profile(_profile(builder, network, graph))
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise _failed(graph, log.errors)
+    return bytes(memoryview(plan))
+
+
+def logger(trt: Any) -> Any:
+    """A logger of the library's that keeps what went wrong, in ``errors``, and prints nothing."""
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, text: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(text)
+
+    return Log()
+
+
+def _strongly_typed(trt: Any) -> int:
+    """The flag, where networks could be otherwise: until TensorRT 10."""
+    flag = trt.NetworkDefinitionCreationFlag.__members__.get("STRONGLY_TYPED")
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _profile(builder: Any, network: Any, graph: str) -> Any:
+    profile = builder.create_optimization_profile()
+    for i in range(network.num_inputs):
+        tensor = network.get_input(i)
+        spans = list(_spans(graph, tensor))
+        shapes = ([getattr(span, end) for span in spans] for end in ("least", "best", "most"))
+        profile.set_shape(tensor.name, *shapes)
+    return profile
+
+
+def _spans(graph: str, tensor: Any) -> Iterator[Span]:
+    """Of each axis of an input."""
+    for axis, size in enumerate(tensor.shape):
+        if size >= 0:
+            yield Span(size, size, size)
+        elif graph == "hubert":  # published; it names its sizes as it likes
+            yield _SOUND if axis else _ONE
+        else:
+            yield _named(graph, tensor.get_dimension_name(axis))
+
+
+def _named(graph: str, name: str) -> Span:
+    span = SPANS.get(graph, {}).get(name)
+    if span is None:
+        raise _failed(graph, [f"nobody knows how large its size {name!r} is"])
+    return span
+
+
+def _failed(graph: str, reasons: Sequence[str]) -> EngineLoadError:
+    text = f"TensorRT cannot build {graph}: {'; '.join(reasons) or 'it does not say why'}"
+    return EngineLoadError(text, stage="avatar")

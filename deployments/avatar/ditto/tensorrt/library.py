@@ -1,0 +1,53 @@
+"""TensorRT or TensorRT for RTX: two libraries with nearly one interface.
+
+Everything in this package is given the module and never imports one itself.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from deployments.errors import EngineLoadError
+
+_MODULES = ("tensorrt", "tensorrt_rtx")
+_FIRST_WITH_VOLUMES = {"tensorrt": (11, 2), "tensorrt_rtx": (1, 7)}
+"""Versions that sample volumes. Source: TensorRT's release notes (11.2.1); tried (RTX 1.7)."""
+
+
+def imported() -> Any:
+    """The module of whichever is installed; TensorRT first, which runs on data-centre GPUs too.
+
+    Raises:
+        EngineLoadError: neither is; says how to install them.
+    """
+    for name in _MODULES:
+        try:
+            return import_module(name)
+        except (ImportError, OSError):
+            continue
+    raise EngineLoadError(
+        "runtime: tensorrt needs TensorRT: pip install 'realtime-avatar[tensorrt_rtx]' for cards "
+        "with the RTX architectures, or NVIDIA's tensorrt package",
+        stage="avatar",
+    )
+
+
+def samples_volumes(trt: Any) -> bool:
+    """Whether networks may keep the operator that samples volumes."""
+    version = tuple(int(part) for part in trt.__version__.split(".")[:2])
+    return version >= _FIRST_WITH_VOLUMES[trt.__name__]
+
+
+def new_context(trt: Any, engine: Any) -> Any:
+    """Something that runs ``engine`` on memory that it is given.
+
+    TensorRT for RTX compiles kernels for the sizes that it meets: here before the first run with
+    them, since a recording would otherwise hold on to the slow ones in their place.
+    """
+    given = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    if trt.__name__ != "tensorrt_rtx":
+        return engine.create_execution_context(given)
+    config = engine.create_runtime_config()
+    config.set_execution_context_allocation_strategy(given)
+    eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    config.dynamic_shapes_kernel_specialization_strategy = eager
+    return engine.create_execution_context(config)

@@ -1,0 +1,216 @@
+"""All networks of a checkpoint in TensorRT, on a GPU."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deployments.avatar.ditto.export import WINDOW_PARTS
+from deployments.avatar.ditto.jobs import Noise, Sampler
+from deployments.avatar.ditto.sampling import Sampling
+from deployments.avatar.ditto.schedule import Schedule, schedule
+from deployments.avatar.ditto.tensorrt.builder import MOST_STEPS, SPANS
+from deployments.avatar.ditto.tensorrt.card import CudaCard
+from deployments.avatar.ditto.tensorrt.library import imported
+from deployments.avatar.ditto.tensorrt.runner import Card, Runner
+from deployments.avatar.ditto.tensorrt.workshop import Workshop
+from deployments.avatar.ditto.vector import FloatArray, Info
+from deployments.avatar.ditto.windows import WindowRequest
+from deployments.errors import EngineLoadError
+
+
+class WorkingCard(Card, Protocol):
+    """A card, and what is done on it beside running."""
+
+    def working(self) -> AbstractContextManager[Any]:
+        """Within it, work is done in the order of the runners'."""
+        ...
+
+    def tensor(self, array: NDArray[Any]) -> Any:
+        """A copy of ``array`` on it."""
+        ...
+
+    def fetched(self, tensor: Any) -> NDArray[Any]:
+        """A copy of ``tensor``."""
+        ...
+
+
+class PlanNetworks:
+    """Fulfils ``runtime.Networks`` with engines; a volume is a tensor beside them."""
+
+    def __init__(self, trt: Any, engines: Mapping[str, Any], card: WorkingCard) -> None:
+        """``engines`` of the library ``trt``, for each of ``export.GRAPHS_OF`` and ``hubert``."""
+
+        def runner(name: str, **shared: Any) -> Runner:
+            return Runner(trt, engines[name], card, name, shared)
+
+        self._card = card
+        self._hubert, self._stitch = runner("hubert"), runner("stitch_network")
+        self._appearance, self._motion = runner("appearance_extractor"), runner("motion_extractor")
+        self._warp = runner("warp_network")
+        self._decoder = runner("decoder", feature=self._warp.buffers["out"])
+        window = runner("lmdm_window")
+        made = {part: window.buffers[part] for part in WINDOW_PARTS}
+        self._lmdm = window, runner("lmdm_step", **made)
+        self._samplers: dict[int, Sampler] = {}
+
+    def hear(self, samples: FloatArray) -> FloatArray:
+        """HuBERT: samples (n,), 16 kHz in [-1, 1] -> (rows, 1024), 50 rows a second."""
+        [name] = self._hubert.inputs
+        return self._fetched(self._hubert, **{name: samples[None]})[0]
+
+    def sampler(self, n_steps: int) -> Sampler:
+        """The motion diffusion in so many steps; made once, kept for the next call.
+
+        Raises:
+            EngineLoadError: more than the plans were built for.
+        """
+        if n_steps > MOST_STEPS:
+            text = f"plans take up to {MOST_STEPS} steps, not {n_steps}"
+            raise EngineLoadError(text, stage="avatar")
+        if n_steps not in self._samplers:
+            self._samplers[n_steps] = _PlanSampler(*self._lmdm, self._card, schedule(n_steps))
+        return self._samplers[n_steps]
+
+    def appearance(self, picture: FloatArray) -> Any:
+        """The volume of features of a picture (3, 256, 256), RGB from 0 to 1."""
+        with self._card.working():
+            [volume] = _ran(self._appearance, self._card, {"image": picture[None]})
+            return volume[0].clone()
+
+    def motion_info(self, picture: FloatArray) -> Info:
+        """The parts of ``vector.py`` with ``kp``, each (k,), of a picture (3, 256, 256)."""
+        parts = self._fetched(self._motion, image=picture[None])
+        return {name: part[0] for name, part in zip(self._motion.outputs, parts, strict=True)}
+
+    def stitch(self, source: FloatArray, driven: FloatArray) -> FloatArray:
+        """Key points to draw, (n, 21, 3), of those of the source and of the driven face."""
+        parts = [
+            self._fetched(self._stitch, kp_source=source[cut], kp_driving=driven[cut])[0]
+            for cut in cuts(len(source), SPANS["stitch_network"]["batch"].most)
+        ]
+        return np.concatenate(parts)
+
+    def paint(self, volumes: Sequence[Any], motion: FloatArray) -> NDArray[np.uint8]:
+        """Warp and decode: (b, 512, 512, 3) BGR, one face for each volume, motion (b, 2, 21, 3)."""
+        most = SPANS["warp_network"]["batch"].most
+        parts = [self._painted(volumes[cut], motion[cut]) for cut in cuts(len(volumes), most)]
+        return np.concatenate(parts)
+
+    def _painted(self, volumes: Sequence[Any], motion: FloatArray) -> NDArray[np.uint8]:
+        with self._card.working():
+            source, driven = motion.swapaxes(0, 1)
+            fed = {"feature_3d": volumes, "kp_source": source, "kp_driving": driven}
+            [feature] = _ran(self._warp, self._card, fed)
+            pictures = self._decoder.run(feature=tuple(feature.shape))["picture"]
+            return self._card.fetched(pictures)
+
+    def _fetched(self, runner: Runner, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        with self._card.working():
+            return [self._card.fetched(one) for one in _ran(runner, self._card, inputs)]
+
+
+class TensorRtNetworks(PlanNetworks):
+    """The same of a checkpoint's files: plans are built where there are none yet."""
+
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        device: str = "cuda",
+        half: bool = True,
+        memory_gb: float | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """``files``: of each of ``weights.NETWORKS``, and ``hubert``. ``half``: draw in half
+        precision. ``memory_gb``: the most that this process's tensors may take of the GPU, and a
+        network's layers while it is built. ``say`` is told what takes long.
+
+        Raises:
+            EngineLoadError: TensorRT or the GPU is missing, or a plan cannot be built.
+        """
+        engines = Workshop.of(device, half, memory_gb, say).engines(files)
+        super().__init__(imported(), engines, CudaCard(device, memory_gb))
+
+
+class _PlanSampler(Sampling[Any]):
+    """What the first graph works out for a window is where the second one reads it."""
+
+    def __init__(self, window: Runner, step: Runner, card: WorkingCard, steps: Schedule) -> None:
+        super().__init__(steps)
+        self._window, self._step, self._card = window, step, card
+        self._numbers = [np.array([k]) for k in range(len(self.times))]
+
+    def windows(
+        self, requests: Sequence[WindowRequest], noises: Sequence[Noise]
+    ) -> list[FloatArray]:
+        """As ``Sampling.windows``."""
+        parts: list[FloatArray] = []
+        for cut in cuts(len(requests), SPANS["lmdm_step"]["batch"].most):
+            with self._card.working():
+                parts += super().windows(requests[cut], noises[cut])
+        return parts
+
+    def begin(self, before: FloatArray, condition: FloatArray) -> Callable[[Any, int], Any]:
+        """As ``Sampling.begin``."""
+        times = np.ascontiguousarray(self.times)
+        fed = {"times": times, "before": before, "condition": condition}
+        made = dict(zip(self._window.outputs, _ran(self._window, self._card, fed), strict=True))
+        shapes = {part: tuple(made[part].shape) for part in WINDOW_PARTS}
+
+        def clean(x: Any, step: int) -> Any:
+            fed = {"x": x, "step": self._numbers[step]}
+            [motion] = _ran(self._step, self._card, fed, shapes)
+            return motion
+
+        return clean
+
+    def tensor(self, array: FloatArray) -> Any:
+        """As ``Sampling.tensor``."""
+        return self._card.tensor(array)
+
+    def array(self, tensor: Any) -> FloatArray:
+        """As ``Sampling.array``."""
+        return self._card.fetched(tensor)
+
+
+def cuts(n: int, most: int) -> Iterator[slice]:
+    """``n`` in batches of powers of two, the largest first: few sizes, so few recordings, and none
+    is filled up, since a single frame already fills a card. ``most`` is a power of two."""
+    first, size = 0, most
+    while first < n:
+        while size > n - first:
+            size //= 2
+        yield slice(first, first + size)
+        first += size
+
+
+def _ran(
+    runner: Runner,
+    card: WorkingCard,
+    inputs: Mapping[str, Any],
+    written: Mapping[str, tuple[int, ...]] | None = None,
+) -> list[Any]:
+    """The outputs, in order, of inputs: arrays, tensors, or sequences of tensors to be stacked.
+    ``written``: shapes of those that other runners have written."""
+    shapes = {name: _shape(value) for name, value in inputs.items()}
+    for name, place in runner.places(**shapes).items():
+        _write(place, inputs[name], card)
+    return list(runner.run(**shapes, **(written or {})).values())
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if isinstance(value, list | tuple):
+        return len(value), *value[0].shape
+    return tuple(value.shape)
+
+
+def _write(place: Any, value: Any, card: WorkingCard) -> None:
+    import torch
+
+    if isinstance(value, list | tuple):
+        torch.stack(list(value), out=place)
+    else:
+        place.copy_(card.tensor(value) if isinstance(value, np.ndarray) else value)
