@@ -7,21 +7,31 @@ import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from deployments.avatar.ditto.crop import POINTS_106, placed
-from deployments.avatar.ditto.detectors import open_detectors
+from deployments.avatar.ditto.detectors import Net, open_detectors
 from deployments.avatar.ditto.detectors.blaze_face import find_face
 from deployments.avatar.ditto.detectors.face_mesh import find_mesh
 from deployments.avatar.ditto.detectors.points import find_106, find_203
 from deployments.avatar.ditto.detectors.scrfd import find_faces
-from deployments.avatar.ditto.register import PublishedRegistrar, Registration, network_input
+from deployments.avatar.ditto.register import (
+    MeshRegistrar,
+    PublishedRegistrar,
+    Registration,
+    network_input,
+)
+from deployments.avatar.ditto.vector import FloatArray
 from deployments.errors import EngineLoadError, UnusableInputError
+from deployments.faces.weights import DETECTOR, MESH, read
 from tests.ditto.conftest import FilledNetwork
 from tests.ditto.fill_weights import det_image
 from tests.ditto.golden import furthest, golden
 from tests.ditto.stub_detectors import Stubs, faces, stubs
+from tests.portrait_files import needs_detector, photograph
+from web.pictures import decode
 
 PICTURE = np.ascontiguousarray(det_image(3, 480, 640)[..., ::-1])
 HIGH, LOW = 842, 370  # two cells whose faces do not touch
@@ -117,6 +127,41 @@ def test_the_networks_say_of_the_crop_what_they_did(filled_network: FilledNetwor
     away = np.abs(volume[:, ::4, ::4, ::8, ::8] - WANT["f_s_sub"])
     assert away.mean() < 3e-3
     assert away.max() < 0.05
+
+
+@needs_detector
+def test_rough_face_and_mesh_of_a_photograph_are_where_its_landmarks_are() -> None:
+    """With the real BlazeFace, and the real mesh of the same wheel: one of another size and
+    without irises, which is told and asked as the published one is."""
+    found = MeshRegistrar().register(decode(photograph(), 10**6), None)
+    back = np.linalg.inv(found.to_picture.astype(np.float64)).astype(np.float32)
+    points = placed(found.points, back) / 512
+    face = find_face(of_wheel(DETECTOR, 128), found.crop)
+    assert face is not None
+    assert furthest(face.points[:2], points[[468, 473]]) < 0.02  # the eyes
+    low, high = face.box.reshape(2, 2)
+    assert ((low < points[[33, 263, 61, 291]]) & (points[[33, 263, 61, 291]] < high)).all()
+    mesh = find_mesh(of_wheel(MESH, 192), found.crop, face)[:468, :2]
+    assert np.linalg.norm(mesh - points[:468], axis=1).mean() < 0.01
+
+
+def of_wheel(name: str, side: int) -> Net:
+    """A network of MediaPipe's, asked in the way of the published one."""
+    net = cv2.dnn.readNetFromTFLite(np.frombuffer(read(name), np.uint8))
+
+    def run(values: FloatArray) -> list[FloatArray]:
+        seen = cv2.resize(values[0], (side, side))
+        net.setInput(np.ascontiguousarray(seen.transpose(2, 0, 1)[None]))
+        outputs = [
+            np.asarray(o, np.float32) for o in net.forward(net.getUnconnectedOutLayersNames())
+        ]
+        longest = sorted(outputs, key=lambda output: -output.size)
+        if name == DETECTOR:
+            return longest
+        points = longest[0].reshape(1, 1, 1, -1) * (values.shape[1] / side)
+        return [np.pad(points, ((0, 0), (0, 0), (0, 0), (0, 30)))]
+
+    return run
 
 
 # pictures that are refused

@@ -35,7 +35,7 @@ from deployments.faces import FaceFinder, refusals
 from deployments.types import Frame
 
 LEAST_EYES_PX = 48.0
-"""Between the outer corners: a face so small is enlarged five times to fill its square."""
+"""Between the outer corners: a face so small is enlarged three times in its square."""
 PUBLISHED_CROP = CropSettings()
 _CORNERS_203 = ((0, 12), (24, 36))
 

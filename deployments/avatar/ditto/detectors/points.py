@@ -32,8 +32,8 @@ def find_203(net: Net, picture: Frame, near: FloatArray, layout: Layout) -> Floa
     points of this ``layout``."""
     matrix = to_crop(near, layout, _CROP_203, _SIDE_203)
     seen = cut(picture, matrix, _SIDE_203)[..., ::-1].astype(np.float32) / np.float32(255)
-    output = next(output for output in net(_planes(seen)) if output.size == 2 * 203)
-    return placed(output.reshape(203, 2) * _SIDE_203, inverted(matrix))
+    outputs = {output.size: output for output in net(_planes(seen))}
+    return placed(outputs[2 * 203].reshape(203, 2) * _SIDE_203, inverted(matrix))
 
 
 def _planes(seen: FloatArray) -> FloatArray:

@@ -40,8 +40,8 @@ def _input(picture: Frame) -> tuple[FloatArray, float]:
     The colours stay blue, green, red, as the published code has them here.
     """
     height, width = picture.shape[:2]
-    longer = max(height, width)
-    size = int(_SIDE * (width / longer)), int(_SIDE * (height / longer))
+    ratio = height / width
+    size = (int(_SIDE / ratio), _SIDE) if ratio > 1 else (_SIDE, int(_SIDE * ratio))
     square = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     square[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
     seen = (square.astype(np.float32) - 127.5) / 128
