@@ -1,17 +1,20 @@
 """What is made of a photograph by MediaPipe's landmarks: the square, the eyes, and refusals."""
 
 from functools import cache
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from deployments.avatar.ditto.crop import CropSettings, placed
 from deployments.avatar.ditto.register import MeshRegistrar, Registration, network_input
+from deployments.avatar.ditto.show_registration import main
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.avatar.portraits import builtin_portraits
 from deployments.errors import EngineInputError, UnusableInputError
 from deployments.types import Frame
-from tests.portrait_files import beside, enlarged, needs_detector, painting, photograph
+from tests.portrait_files import beside, enlarged, in_file, needs_detector, painting, photograph
 from web.pictures import decode
 
 LIPS, CHIN, CHEEKS, BROW, EYES = (13, 14), 152, (234, 454), 105, (33, 263)
@@ -75,6 +78,22 @@ class TestOfPhotographs:
         assert refusal(noise) == "no_face"
         assert refusal(beside(painting(), painting())) == "many_faces"
         assert refusal(enlarged(painting(), 0.15)) == "too_small"
+
+    def test_a_command_draws_what_the_networks_get(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "face.jpg").write_bytes(photograph())
+        (tmp_path / "wall.png").write_bytes(in_file(np.full((300, 400, 3), 170, np.uint8), "PNG"))
+        out = tmp_path / "out.png"
+        assert main([str(tmp_path / "face.jpg"), str(out)]) == 0
+        drawn = np.asarray(cv2.imread(str(out)), np.uint8)
+        assert drawn.shape == (512, 3 * 512, 3)
+        np.testing.assert_allclose(drawn[:, 512:1024, ::-1], hopper().crop, atol=2)
+        assert (drawn[:, 1024:] == (0, 255, 0)).all(axis=-1).sum() > 400  # the points
+        assert main([str(tmp_path / "wall.png"), str(tmp_path / "none.png"), str(out)]) == 1
+        said = capsys.readouterr().out
+        assert "wall.png: no_face: No face was found" in said
+        assert "none.png: not a picture" in said
 
 
 def test_landmarks_that_are_known_are_used_as_they_are() -> None:
