@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deployments.avatar.ditto.crop import CropSettings, placed
+from deployments.avatar.ditto.paste import PastePlan
 from deployments.avatar.ditto.register import MeshRegistrar, Registration, network_input
 from deployments.avatar.ditto.show_registration import main
 from deployments.avatar.ditto.vector import FloatArray
@@ -58,6 +59,13 @@ class TestOfPhotographs:
         there = picture[at_picture[:, 1], at_picture[:, 0]].astype(int)
         assert np.abs(seen - there).mean() < 12
         assert np.abs(seen[:, ::-1] - there).mean() > 30  # not with red for blue
+
+    def test_a_crop_pasted_back_is_the_picture(self) -> None:
+        picture, found = decode(photograph(), 10**6), hopper()
+        again = PastePlan(found.to_picture, picture).paste(found.crop[..., ::-1].copy())
+        away = np.abs(again.astype(int) - picture)
+        assert away.mean() < 2  # a pixel aside it is 4.3
+        assert np.percentile(away, 99) < 25
 
     def test_open_eyes_that_look_into_the_camera_are_so(self) -> None:
         assert (hopper().eye_open > 0.6).all()
