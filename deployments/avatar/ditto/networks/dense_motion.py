@@ -98,7 +98,8 @@ class DenseMotion(Foldable):
 
     def followed(self, mixed: Tensor) -> Tensor:
         """How much each voxel follows each motion, in float32: (B, K + 1, D, H, W)."""
-        return self.mask(mixed).softmax(dim=1, dtype=torch.float32)
+        # Converted by itself: an export of softmax(dtype=...) converts only what comes out.
+        return self.mask(mixed).float().softmax(dim=1)
 
     def deformation(self, mask: Tensor, shifts: Tensor) -> Tensor:
         """(B, D, H, W, 3), as x, y, z: shares sum to one, so each voxel's own place stays."""
