@@ -22,6 +22,7 @@ ENGINES: dict[tuple[str, str], str] = {
     ("tts", "xtts"): "deployments.tts.xtts:XttsTts",
     ("tts", "fake"): "deployments.tts.fake:FakeTts",
     ("avatar", "warp2d"): "deployments.avatar.warp2d:Warp2dAvatar",
+    ("avatar", "ditto"): "deployments.avatar.ditto.avatar:DittoAvatar",
     ("avatar", "fake"): "deployments.avatar.fake:FakeAvatar",
 }
 

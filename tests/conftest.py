@@ -27,3 +27,9 @@ def tiny_xtts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an XTTS-v2 that says noise: 0.28 s for each part of at most 26 letters."""
     lengths = ("--max-audio-tokens", "9", "--max-text-tokens", "28")
     return made("make_tiny_xtts", tmp_path_factory.mktemp("tiny") / "xtts", *lengths)
+
+
+@pytest.fixture(scope="session")
+def tiny_ditto(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a Ditto in the published layout, which draws noise that moves."""
+    return made("make_tiny_ditto", tmp_path_factory.mktemp("tiny") / "ditto")

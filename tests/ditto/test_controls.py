@@ -61,19 +61,27 @@ def test_gaze_moves_the_eyes_only_and_to_either_side() -> None:
 
 
 def test_blinks_come_as_often_as_asked() -> None:
-    usual, often = controls.blink_gaps(1.0, 7), controls.blink_gaps(2.0, 7)
+    usual, often = controls.blink_gaps(0, 1.0, 7), controls.blink_gaps(0, 2.0, 7)
     assert isinstance(usual, list)
     assert isinstance(often, list)
     assert all(60 <= gap <= 100 for gap in usual)
     assert sum(usual) / sum(often) == pytest.approx(2.0, rel=0.02)
-    assert controls.blink_gaps(0.0, 7) == -1
+    assert controls.blink_gaps(0, 0.0, 7) == controls.blink_gaps(-1, 2.0, 7) == -1
+    assert controls.blink_gaps(50, 2.0, 7) == [25]
+    assert controls.blink_gaps([90, 1], 3.0, 7) == [30, 1]
 
 
-def test_at_the_end_of_a_stretch_the_face_comes_to_rest() -> None:
-    assert controls.resting(100, 10, 0) == {}
-    alphas = {i: c["fade_alpha"] for i, c in controls.resting(100, 10, 4).items()}
-    assert alphas == {106: 0.75, 107: 0.5, 108: 0.25, 109: 0.0}
-    assert list(controls.resting(5, 2, 9)) == [5, 6]
+def alphas(frames: range, n_in: int, n_out: int) -> dict[int, float]:
+    return {i: c["fade_alpha"] for i, c in controls.fading(frames, n_in, n_out).items()}
+
+
+def test_a_reply_comes_out_of_the_portrait_and_goes_back_to_it() -> None:
+    assert alphas(range(100, 110), 5, 0) == {}
+    assert alphas(range(100, 110), 5, 4) == {106: 0.75, 107: 0.5, 108: 0.25, 109: 0.0}
+    assert alphas(range(3), 4, 0) == {0: 0.0, 1: 0.25, 2: 0.5}
+    assert alphas(range(3, 9), 4, 0) == {3: 0.75}
+    assert alphas(range(3), 2, 2) == {0: 0.0, 1: 0.25, 2: 0.0}  # too short for both
+    assert alphas(range(5, 7), 0, 9) == {5: pytest.approx(1 / 9), 6: 0.0}
 
 
 @pytest.mark.parametrize("asked", [{"nose": 1.0}, {"gaze_x": 1.5}, {"emotion_sad": -0.1}])

@@ -12,7 +12,6 @@ from deployments.avatar.ditto.stitcher import (
     Stitcher,
     StitchSettings,
     StitchState,
-    fades,
     scale_ratio,
 )
 from deployments.avatar.ditto.vector import FloatArray, to_vector
@@ -87,13 +86,6 @@ def test_no_motion_is_no_frame() -> None:
     source, driven, state = stitcher.advance(StitchState(), motion(1)[:0])
     assert source.shape == driven.shape == (0, 21, 3)
     assert state.frame == 0
-
-
-def test_a_reply_fades_in_and_out() -> None:
-    alphas = {i: c["fade_alpha"] for i, c in fades(10, 2, 4).items()}
-    assert alphas == {0: 0.0, 1: 0.5, 5: 1.0, 6: 0.75, 7: 0.5, 8: 0.25, 9: 0.0}
-    assert fades(10, 0, 0) == {}
-    assert set(fades(2, 5, 5)) == {0, 1}
 
 
 def test_faded_out_the_face_is_its_portrait() -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deployments.avatar.ditto.blink import LONGEST_GAP, SHORTEST_GAP
+from deployments.avatar.ditto.blink import LONGEST_GAP, SHORTEST_GAP, Gaps
 from deployments.avatar.ditto.condition import EMOTIONS, emotion_of
 from deployments.avatar.ditto.stitcher import (
     Controls,
@@ -22,6 +22,7 @@ from deployments.errors import EngineInputError
 from deployments.types import ControlRange
 
 _EMOTION = "emotion_"
+BLINK_RATE = "blink_rate"  # of blinks from a table: without one, they come with the sound
 CONTROLS = (
     *(ControlRange(_EMOTION + name, 0.0, 1.0, 0.0) for name in EMOTIONS),  # how much of each
     ControlRange("expression", 0.0, 1.5, 1.0),  # how widely the mouth and the eyes move
@@ -29,7 +30,10 @@ CONTROLS = (
     *(ControlRange(f"head_{angle}_deg", -20.0, 20.0, 0.0) for angle in POSE),
     ControlRange("gaze_x", -1.0, 1.0, 0.0),
     ControlRange("gaze_y", -1.0, 1.0, 0.0),
-    ControlRange("blink_rate", 0.0, 3.0, 1.0),
+    ControlRange(BLINK_RATE, 0.0, 3.0, 1.0),
+    # A reply begins in the portrait and ends in it, within these times.
+    ControlRange("fade_in_s", 0.0, 2.0, 0.2),
+    ControlRange("fade_out_s", 0.0, 2.0, 0.32),
 )
 _BLINK_GAPS = 16  # so many before they repeat
 
@@ -77,20 +81,27 @@ def stitching(
     return replace(settings, gains=gains, overall=overall)
 
 
-def blink_gaps(rate: float, seed: int) -> list[int] | int:
-    """Frames between blinks, ``rate`` times as often as usual; -1: none."""
-    if not rate:
+def blink_gaps(usual: Gaps, rate: float, seed: int) -> Gaps:
+    """Frames between blinks that come ``rate`` times as often as with ``usual`` ones; where those
+    are left to chance, the seed chooses them."""
+    if not rate or (isinstance(usual, int) and usual < 0):
         return -1
-    chosen = np.random.default_rng(seed).integers(SHORTEST_GAP, LONGEST_GAP + 1, _BLINK_GAPS)
-    return [round(gap / rate) for gap in chosen.tolist()]
+    if usual == 0:
+        random = np.random.default_rng(seed)
+        usual = random.integers(SHORTEST_GAP, LONGEST_GAP + 1, _BLINK_GAPS).tolist()
+    gaps = [usual] if isinstance(usual, int) else usual
+    return [max(round(gap / rate), 1) for gap in gaps]
 
 
-def resting(first_frame: int, n_frames: int, n_rest: int) -> dict[int, Controls]:
-    """Controls by frame of a stretch in whose last ``n_rest`` frames the face comes to rest; the
-    last one is the portrait."""
-    n_rest = min(n_rest, n_frames)
-    begin = first_frame + n_frames - n_rest
-    return {begin + i: {"fade_alpha": 1 - (i + 1) / n_rest} for i in range(n_rest)}
+def fading(frames: range, n_in: int, n_out: int) -> dict[int, Controls]:
+    """Controls of these frames of a reply, which comes out of the portrait in its first ``n_in``
+    frames; in the last ``n_out`` of these it goes back, and the very last one is the portrait."""
+    alphas = {}
+    for frame in frames:
+        begun = min(frame / n_in, 1.0) if n_in else 1.0
+        left = min((frames.stop - 1 - frame) / n_out, 1.0) if n_out else 1.0
+        alphas[frame] = begun * left
+    return {frame: {"fade_alpha": alpha} for frame, alpha in alphas.items() if alpha < 1}
 
 
 def _shift(overall: Controls, controls: Mapping[str, float]) -> FloatArray:

@@ -187,14 +187,6 @@ def controlled(info: dict[str, FloatArray], source: Info, controls: Controls) ->
         info["exp"] = info["exp"] + np.float32(controls["delta_exp"])
 
 
-def fades(n_frames: int, n_in: int, n_out: int) -> dict[int, Controls]:
-    """Controls by frame that fade a reply of ``n_frames`` in and out."""
-    begin = {i: {"fade_alpha": i / n_in} for i in range(min(n_in, n_frames))}
-    first = n_frames - n_out - 1
-    end = {first + i: {"fade_alpha": 1 - i / n_out} for i in range(n_out + 1)} if n_out else {}
-    return {**begin, **{i: control for i, control in end.items() if i >= 0}}
-
-
 def usual_gains(is_video: bool) -> dict[str, float]:
     """A video has its own head's movement; a photograph gets all of the motion."""
     return dict.fromkeys(("exp",) if is_video else ("exp", *POSE, "t"), 1.0)
