@@ -51,13 +51,13 @@ def points(seed: int, n: int) -> FloatArray:
     return np.stack((source, source + 0.05 * det_uniform(seed + 1, (n, 21, 3))), axis=1)
 
 
-def windows_of(networks: Networks[Any], n: int) -> FloatArray:
+def windows_of(networks: Networks[Any], n: int, n_steps: int = 3) -> FloatArray:
     requests = [
         WindowRequest(i, 0.3 * det_uniform(20 + i, (265,)), 0.3 * det_normal(30 + i, (80, 1103)))
         for i in range(n)
     ]
     noises = [seeded_noise(i, 80, 265) for i in range(n)]
-    return np.stack(networks.sampler(3).windows(requests, noises))
+    return np.stack(networks.sampler(n_steps).windows(requests, noises))
 
 
 def test_sound_is_heard_alike(in_torch: Networks[Any], in_onnx: Networks[Any]) -> None:

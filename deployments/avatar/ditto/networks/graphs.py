@@ -16,7 +16,6 @@ from deployments.avatar.ditto.grid_sample import sample_by_gathering
 from deployments.avatar.ditto.networks.lmdm import Denoiser
 from deployments.avatar.ditto.networks.lmdm_layers import RealTurns
 from deployments.avatar.ditto.networks.motion_extractor import MotionInfo
-from deployments.avatar.ditto.networks.precision import drawing_dtype
 from deployments.avatar.ditto.runtime import INPUT_SIDE_PX
 
 _FEATURE_SIDE = 64  # of the volume, and of what the warp network gives the decoder
@@ -49,7 +48,7 @@ def graphs_of(name: str, network: nn.Module, half: bool, plugin_free: bool) -> l
     if plugin_free and name == "warp_network":
         network = copy(network)
         network.sample = sample_by_gathering
-    dtype = drawing_dtype(half)
+    dtype = torch.float16 if half else torch.float32
     makers: dict[str, Callable[..., list[Graph]]] = {
         "appearance_extractor": _appearance,
         "motion_extractor": _motion,

@@ -59,7 +59,7 @@ def build(trt: Any, graph: str, content: bytes, memory_gb: float | None = None) 
     network = builder.create_network(_strongly_typed(trt))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(content):
-        raise _failed(graph, [parser.get_error(i).desc() for i in range(parser.num_errors)])
+        raise _failed(graph, [_told(parser.get_error(i)) for i in range(parser.num_errors)])
     config = builder.create_builder_config()
     if memory_gb is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(memory_gb * 1e9))
@@ -117,6 +117,12 @@ def _named(graph: str, name: str) -> Span:
     if span is None:
         raise _failed(graph, [f"nobody knows how large its size {name!r} is"])
     return span
+
+
+def _told(error: Any) -> str:
+    """What a parser's error says, and of which node."""
+    node = f"{error.node_operator()} {error.node_name()}".strip()
+    return f"{error.desc()} ({node})" if node else error.desc()
 
 
 def _failed(graph: str, reasons: Sequence[str]) -> EngineLoadError:
