@@ -1,6 +1,7 @@
 """The networks give what the published ones gave, on deterministic weights."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from tests.ditto.golden import furthest, golden, published
 torch = pytest.importorskip("torch", reason="the networks need torch, which make test installs")
 
 TIMES = (999, 499, 19)
+# What half precision may add: the goldens' figure for float16, of a GPU; bfloat16, of a CPU, has
+# three bits less.
+HALVES = {"float16": 1, "bfloat16": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +109,20 @@ def test_the_warp_network_moves_the_volume(filled_network: FilledNetwork) -> Non
     assert furthest(occlusion, wanted["occlusion_map"]) < 5e-5
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+def test_the_warp_network_in_half_precision(filled_network: FilledNetwork, dtype: str) -> None:
+    net, wanted = halved(filled_network("warp_network"), dtype), golden("16_warp")
+    feature = torch.from_numpy(0.5 * det_normal(161, (1, 32, 16, 64, 64)))
+    points = [torch.from_numpy(wanted[f"kp_{name}"]) for name in ("source", "driving")]
+    seen: dict[str, Any] = {}
+    net.dense_motion_network.register_forward_hook(lambda _, __, out: seen.update(motion=out))
+    out = net(feature.to(getattr(torch, dtype)), *points)
+    assert furthest(out.float()[:, ::2, ::2, ::2], wanted["out_sub"]) < 1e-2 * HALVES[dtype]
+    # A voxel is 1/32 wide: where it comes from is known to a thousandth of that.
+    deformation, _ = seen["motion"]
+    assert furthest(deformation[:, ::2, ::4, ::4], wanted["deformation_sub"]) < 3e-5 * HALVES[dtype]
+
+
 def test_every_key_point_moves_the_volume_by_a_vector(filled_network: FilledNetwork) -> None:
     net, wanted = filled_network("warp_network").dense_motion_network, golden("16_warp")
     feature = torch.from_numpy(0.5 * det_normal(161, (1, 32, 16, 64, 64)))
@@ -134,3 +152,21 @@ def test_the_decoder_paints_the_picture(filled_network: FilledNetwork) -> None:
     assert furthest(out[:, :, 200:264, 200:264], wanted["out_crop"]) < 1e-4
     assert furthest(seen["fc"], wanted["fc_sub"]) < 5e-4
     assert furthest(seen["G_middle_0"], wanted["G_middle_0_sub"]) < 5e-4
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_the_decoder_in_half_precision(filled_network: FilledNetwork, dtype: str) -> None:
+    net, wanted = halved(filled_network("decoder"), dtype), golden("17_decoder")
+    feature = torch.from_numpy(0.5 * det_normal(171, (1, 256, 64, 64)))
+    out = net(feature.to(getattr(torch, dtype))).float()
+    assert furthest(out[:, :, ::4, ::4], wanted["out_sub"]) < 2e-2 * HALVES[dtype]
+    apart = np.abs(out[:, :, 200:264, 200:264].numpy() - wanted["out_crop"])
+    assert apart.mean() < 1e-3 * HALVES[dtype]
+
+
+def halved(network: Any, dtype: str) -> Any:
+    """A copy: the network itself is kept for other tests."""
+    short = {"float16": "fp16", "bfloat16": "bf16"}[dtype]
+    if not getattr(torch.ops.mkldnn, f"_is_mkldnn_{short}_supported")():
+        pytest.skip(f"this processor has no convolutions in {dtype}")
+    return deepcopy(network).to(getattr(torch, dtype))

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from deployments.avatar.ditto.heap import keep_freed_memory
 from deployments.avatar.ditto.hubert import load_hubert
-from deployments.avatar.ditto.networks.painter import Painter
+from deployments.avatar.ditto.networks.painter import Painter, PlainPainting
 from deployments.avatar.ditto.networks.precision import drawing_dtype, prepare
+from deployments.avatar.ditto.networks.recorded import RecordedPainting
 from deployments.avatar.ditto.networks.sampler import DiffusionSampler
+from deployments.avatar.ditto.runtime import INPUT_SIDE_PX
 from deployments.avatar.ditto.schedule import schedule
 from deployments.avatar.ditto.vector import FloatArray, Info
 from deployments.avatar.ditto.weights import load_network
@@ -33,8 +35,10 @@ class TorchNetworks:
 
         Raises:
             EngineLoadError: a file cannot be read or is not what it should be.
+            torch.OutOfMemoryError: not even one face can be painted in ``memory_gb``.
         """
-        self._device, self._dtype = torch.device(device), drawing_dtype(half)
+        self._device = torch.device(device)
+        self._dtype = drawing_dtype(half, self._device.type)
         if self._device.type == "cpu":
             keep_freed_memory()
         if memory_gb is not None:
@@ -42,12 +46,15 @@ class TorchNetworks:
         self.hear = load_hubert(files["hubert"], device)
 
         def load(name: str) -> nn.Module:
-            return prepare(name, load_network(name, files[name]), half).to(self._device)
+            network = load_network(name, files[name])
+            return prepare(name, network, half, self._device.type).to(self._device)
 
         self._appearance, self._motion = load("appearance_extractor"), load("motion_extractor")
-        self._stitch, self._denoiser = load("stitch_network"), load("lmdm")
-        self._painter = Painter(load("warp_network"), load("decoder"))
+        self._denoiser = load("lmdm")
+        # Four small layers are done on the processor before their input would be on a GPU.
+        self._stitch = load("stitch_network").cpu()
         self._samplers: dict[int, DiffusionSampler] = {}
+        self._painting = self._painting_with(Painter(load("warp_network"), load("decoder")))
 
     def sampler(self, n_steps: int) -> DiffusionSampler:
         """The motion diffusion in so many steps; made once, kept for the next call."""
@@ -63,21 +70,30 @@ class TorchNetworks:
 
     def motion_info(self, picture: FloatArray) -> Info:
         """The parts of ``vector.py`` with ``kp``, each (k,), of a picture (3, 256, 256)."""
-        with torch.inference_mode():
+        # Not in TF32: every replica has to find the same points.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             info = self._motion(self._tensor(picture)[None])
         return {name: part[0].cpu().numpy() for name, part in info._asdict().items()}
 
     def stitch(self, source: FloatArray, driven: FloatArray) -> FloatArray:
         """Key points to draw, (n, 21, 3), of those of the source and of the driven face."""
         with torch.inference_mode():
-            out = self._stitch(self._tensor(source), self._tensor(driven))
-        return np.asarray(out.cpu().numpy(), dtype=np.float32)
+            out = self._stitch(torch.from_numpy(source), torch.from_numpy(driven))
+        return np.asarray(out.numpy(), dtype=np.float32)
 
     def paint(self, volumes: Sequence[Tensor], motion: FloatArray) -> NDArray[np.uint8]:
         """Warp and decode: (b, 512, 512, 3) BGR, one face for each volume, motion (b, 2, 21, 3)."""
         with torch.inference_mode():
-            painted = self._painter(torch.stack(list(volumes)), self._tensor(motion))
-        return np.asarray(painted.cpu().numpy(), dtype=np.uint8)
+            return self._painting.paint(volumes, motion)
+
+    def _painting_with(self, painter: Painter) -> PlainPainting | RecordedPainting:
+        if self._device.type == "cpu":
+            return PlainPainting(painter)
+        nothing = np.zeros((3, INPUT_SIDE_PX, INPUT_SIDE_PX), np.float32)
+        points = self._tensor(self.motion_info(nothing)["kp"]).unflatten(0, (-1, 3))
+        volume = self.appearance(nothing)
+        with torch.inference_mode():
+            return RecordedPainting(painter, volume, torch.stack((points, points)))
 
     def _tensor(self, array: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
