@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --no-deps --require-hashes --no-input --
 
 # The settings of `make serve`, as environment variables or as `make serve PORT=9000`.
 export PROFILE HOST PORT DASHBOARD_PORT DATA_DIR TLS_CERT TLS_KEY API_KEYS_FILE \
-  LOGICAL_GPUS COST_MODEL TRANSPORT MODELS_DIR
+  LOGICAL_GPUS COST_MODEL TRANSPORT MODELS_DIR ENGINES_DIR
 # ... and those of `make models`, beside the hub's own (HF_ENDPOINT, HF_TOKEN).
 export MODELS_FROM VERIFY
 
@@ -17,19 +17,23 @@ PROFILE_FILE = $(wildcard $(PROFILE) cluster/$(PROFILE).yaml)
 TORCH_STAMP = $(if $(PROFILE),$(if $(shell grep -lsE 'engine: *(xtts|ditto)' $(PROFILE_FILE) /dev/null),$(VENV)/.installed-torch))
 
 .DEFAULT_GOAL := help
-.PHONY: help serve models install check test bench load quality plan manifests chaos lock
+.PHONY: help serve models engines install check test bench load quality plan manifests chaos lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 	@echo; echo 'Settings of serve: PROFILE=embedded HOST=127.0.0.1 PORT=8000 DASHBOARD_PORT=8265 DATA_DIR=var/data'
 	@echo '                   TLS_CERT= TLS_KEY= API_KEYS_FILE=   (profiles: files in cluster/)'
 	@echo 'Of models too:     MODELS_DIR=var/models; of models alone: VERIFY=1 MODELS_FROM=s3://bucket/models'
+	@echo 'Of engines too:    MODELS_DIR=var/models ENGINES_DIR=var/engines'
 
 serve: install $(TORCH_STAMP) ## install what is missing, start the graph, print the page's address
 	@exec $(BIN)/python -m graph.launch
 
 models: install ## fetch the weights that PROFILE needs into MODELS_DIR, and check them
 	@exec $(BIN)/python -m graph.models
+
+engines: install $(TORCH_STAMP) ## build what PROFILE runs on this machine's GPU (plans) into ENGINES_DIR
+	@exec $(BIN)/python -m graph.engines
 
 install: $(VENV)/.installed
 

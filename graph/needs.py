@@ -20,7 +20,7 @@ def profile_needs(config: AppConfig) -> list[ModelNeed]:
     """
     needs: dict[str, ModelNeed] = {}
     for stage in _STAGES:
-        for cls, settings in _engines(stage, config):
+        for cls, settings in stage_engines(stage, config):
             for need in _needs(cls, settings):
                 if needs.setdefault(need.name, need) != need:
                     raise ConfigError(f"two engines of the profile need models named {need.name}")
@@ -52,7 +52,7 @@ def check_needs(config: AppConfig, profile: str) -> list[str]:
 def _lacking(stage: str, config: AppConfig) -> tuple[list[str], bool]:
     """What its engines lack in their order, and whether one comes that lacks nothing."""
     lacking: list[str] = []
-    for cls, settings in _engines(stage, config):
+    for cls, settings in stage_engines(stage, config):
         lack = cls.lacks(settings) if isinstance(cls, ForeseesRefusal) else ""
         if not lack:
             return lacking, True
@@ -60,7 +60,7 @@ def _lacking(stage: str, config: AppConfig) -> tuple[list[str], bool]:
     return lacking, False
 
 
-def _engines(stage: str, config: AppConfig) -> Iterator[tuple[Any, Any]]:
+def stage_engines(stage: str, config: AppConfig) -> Iterator[tuple[Any, Any]]:
     """The classes and settings of a stage's engines; of a chain those in it, the best one first."""
     chosen = getattr(config, stage)
     cls, settings = _read(stage, chosen.engine, chosen.options)

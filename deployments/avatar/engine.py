@@ -1,8 +1,8 @@
 """The talking face: what an avatar model's author writes, in three verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from deployments.errors import AvatarError
 from deployments.types import AvatarCapabilities, Frame, Motion, PortraitSource, Stretch
@@ -69,4 +69,21 @@ class MovesTogether(Protocol[PortraitT]):
         self, requests: Sequence[MoveRequest[PortraitT]]
     ) -> list[tuple[Motion, bytes] | AvatarError]:
         """What ``move`` gives for each, in order, or what it raises."""
+        ...
+
+
+@runtime_checkable
+class BuildsPlans(Protocol):
+    """The class of an engine that makes something of its weights for the machine that it runs on.
+
+    It does so by itself when it is loaded; made beforehand, that takes seconds instead of minutes.
+    """
+
+    @staticmethod
+    def build_plans(settings: Any, say: Callable[[str], None]) -> None:
+        """Make what is not there yet, with its own ``Settings``; ``say`` is told what takes long.
+
+        Raises:
+            EngineLoadError: that cannot be done here.
+        """
         ...

@@ -32,8 +32,9 @@ def filled_network() -> FilledNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """A tiny checkpoint's files, and its networks as ONNX files in ``folder``."""
+    """A tiny checkpoint in ``root``, its files, and its networks as ONNX files in ``folder``."""
 
+    root: Path
     checkpoint: dict[str, Path]
     folder: Path
     graphs: dict[str, Path]
@@ -56,4 +57,4 @@ def tiny_exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     graphs = exported(files, kept, Form(), print)
     warp = {"warp_network": files["warp_network"]}
     [half_warp] = exported(warp, kept, Form(half=True), print).values()
-    return Exports(files, kept.folder, graphs, half_warp)
+    return Exports(folder, files, kept.folder, graphs, half_warp)

@@ -10,8 +10,8 @@ PARTS = ("deployments", "graph", "web")
 STAGES = {"vad", "asr", "llm", "tts", "avatar"}
 # The launcher and its checks put the graph together with the ingress, as graph/app.py does.
 COMPOSERS = {
-    "graph.app", "graph.config", "graph.environment", "graph.launch", "graph.machine",
-    "graph.models", "graph.needs", "graph.preflight",
+    "graph.app", "graph.config", "graph.engines", "graph.environment", "graph.launch",
+    "graph.machine", "graph.models", "graph.needs", "graph.preflight",
 }  # fmt: skip
 MAY_IMPORT_RAY = {
     "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments",
@@ -20,7 +20,7 @@ MAY_IMPORT_RAY = {
 FINDS_FACES = {"deployments.avatar.ditto.register"}
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
-    "google", "openai", "httpx2",
+    "google", "openai", "httpx2", "onnx", "onnxscript", "tensorrt", "tensorrt_rtx",
 }  # fmt: skip
 # Networks are classes of torch's, so these modules are what is to be imported on first use.
 MADE_OF_TORCH = ("deployments.avatar.ditto.networks", "deployments.avatar.ditto.grid_sample")

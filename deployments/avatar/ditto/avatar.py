@@ -1,7 +1,7 @@
 """Ditto as an engine: a photograph, moved by sound and drawn, for many sessions at once."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,7 +11,7 @@ import numpy as np
 
 from deployments.avatar.ditto.condition import Character
 from deployments.avatar.ditto.controls import BLINK_RATE, CONTROLS
-from deployments.avatar.ditto.loading import Parts, loaded
+from deployments.avatar.ditto.loading import Parts, build_plans, loaded
 from deployments.avatar.ditto.moving import Mover
 from deployments.avatar.ditto.paste import PastePlan
 from deployments.avatar.ditto.pose import N_POINTS
@@ -77,6 +77,11 @@ class DittoAvatar:
     def lacks(settings: DittoSettings) -> str:
         """That the licence of the published detectors is accepted, where they are asked for."""
         return licence_refusal(settings)
+
+    @staticmethod
+    def build_plans(settings: DittoSettings, say: Callable[[str], None]) -> None:
+        """As ``BuildsPlans``."""
+        build_plans(settings, say)
 
     def prepare(self, source: PortraitSource) -> DittoPortrait:
         """The face's place in its picture, its features, its key points and the state of its eyes.

@@ -44,6 +44,11 @@ class Form:
     plugin_free: bool = False
 
 
+def log(line: str) -> None:
+    """Tells the replica's log."""
+    logging.getLogger("ray.serve.avatar").info(line)
+
+
 def exported(
     files: Mapping[str, Path], kept: Kept, form: Form, say: Callable[[str], None]
 ) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """A folder in the published layout becomes networks and two ways of moving, or one line that says
 what is wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,9 @@ import cv2
 from deployments.avatar.ditto.config_pickle import read_config
 from deployments.avatar.ditto.crop import CropSettings
 from deployments.avatar.ditto.detectors import open_detectors
+from deployments.avatar.ditto.export import Form, exported
 from deployments.avatar.ditto.files import CONFIGS, DETECTORS, below
+from deployments.avatar.ditto.kept import Kept, engines_dir
 from deployments.avatar.ditto.published_config import Published, published
 from deployments.avatar.ditto.register import MeshRegistrar, PublishedRegistrar, Registration
 from deployments.avatar.ditto.runtime import Networks
@@ -64,6 +66,24 @@ def loaded(settings: DittoSettings) -> Parts:
         return Parts(networks, _registrar(settings, folder, live.crop), *ways)
 
 
+def build_plans(settings: DittoSettings, say: Callable[[str], None]) -> None:
+    """What the runtime has to make of the checkpoint before it runs; ``say`` is told what is made.
+
+    Raises:
+        EngineLoadError: as ``loaded``.
+    """
+    folder = _folder(settings)
+    files, device = below(folder, settings.networks()), _device(settings)
+    half = _is_half(settings, device)
+    with _refusing(folder):
+        if settings.runtime == "tensorrt":
+            from deployments.avatar.ditto.tensorrt.workshop import Workshop
+
+            Workshop.of(device, half, settings.memory_gb, say).build(files)
+        elif settings.runtime == "onnxruntime":
+            exported(files, Kept(engines_dir()), Form(half), say)
+
+
 def _folder(settings: DittoSettings) -> Path:
     if settings.model == NAME:
         return find_model(settings.need(), "avatar")
@@ -89,7 +109,7 @@ def _registrar(settings: DittoSettings, folder: Path, crop: CropSettings) -> Reg
 
 def _networks(settings: DittoSettings, files: dict[str, Path]) -> Networks[Any]:
     device = _device(settings)
-    half = settings.precision == "float16" or (settings.precision == "auto" and device != "cpu")
+    half = _is_half(settings, device)
     if settings.runtime == "torch":
         return _torch_networks(settings, files, device, half)
     if settings.runtime == "onnxruntime":
@@ -99,6 +119,10 @@ def _networks(settings: DittoSettings, files: dict[str, Path]) -> Networks[Any]:
     from deployments.avatar.ditto.tensorrt.networks import TensorRtNetworks
 
     return TensorRtNetworks(files, device, half, settings.memory_gb)
+
+
+def _is_half(settings: DittoSettings, device: str) -> bool:
+    return settings.precision == "float16" or (settings.precision == "auto" and device != "cpu")
 
 
 def _torch_networks(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.ditto.export import WINDOW_PARTS, Form, exported
+from deployments.avatar.ditto.export import WINDOW_PARTS, Form, exported, log
 from deployments.avatar.ditto.hubert import load_hubert
 from deployments.avatar.ditto.jobs import Sampler
 from deployments.avatar.ditto.kept import Kept, engines_dir
@@ -33,7 +33,7 @@ class OnnxNetworks:
         device: str = "cpu",
         half: bool = False,
         memory_gb: float | None = None,
-        say: Callable[[str], None] = lambda line: None,
+        say: Callable[[str], None] = log,
     ) -> None:
         """``files``: of each of ``weights.NETWORKS``, and ``hubert``. A ``.pth`` is exported first,
         to draw in half precision where ``half`` says so. ``memory_gb``: the most that each network

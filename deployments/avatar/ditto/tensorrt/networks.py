@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.ditto.export import WINDOW_PARTS
+from deployments.avatar.ditto.export import WINDOW_PARTS, log
 from deployments.avatar.ditto.jobs import Noise, Sampler
 from deployments.avatar.ditto.sampling import Sampling
 from deployments.avatar.ditto.schedule import Schedule, schedule
@@ -122,7 +122,7 @@ class TensorRtNetworks(PlanNetworks):
         device: str = "cuda",
         half: bool = True,
         memory_gb: float | None = None,
-        say: Callable[[str], None] = lambda line: None,
+        say: Callable[[str], None] = log,
     ) -> None:
         """``files``: of each of ``weights.NETWORKS``, and ``hubert``. ``half``: draw in half
         precision. ``memory_gb``: the most that this process's tensors may take of the GPU, and a
