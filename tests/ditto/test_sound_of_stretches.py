@@ -21,13 +21,12 @@ def in_stretches(
     parts: list[FloatArray] = []
     frame, n_heard, per_frame = 0, 0, rate_hz // 25
     beyond = round(REACH_S * rate_hz) + ahead * per_frame
-    for i, n in enumerate(lengths):
+    for n in lengths:
         audio = sound[frame * per_frame : (frame + n) * per_frame + beyond]
-        is_last = i + 1 == len(lengths)
-        part = unheard(AudioChunk(audio, rate_hz), frame, n, n_heard, is_last)
+        part, more = unheard(AudioChunk(audio, rate_hz), frame, n, n_heard)
         parts.append(part)
         n_heard += len(part)
-        assert is_last or n_heard >= (frame + n + ahead) * 640
+        assert n_heard + len(more) >= min((frame + n + ahead) * 640, 48_000)
         frame += n
     return np.concatenate(parts)
 
@@ -45,12 +44,21 @@ def test_pieces_of_a_sound_are_the_whole_sound_at_16_khz(rate_hz: int) -> None:
 
 def test_sound_that_ended_before_its_frames_did_is_followed_by_silence() -> None:
     sound = chirp(16_000, 1.0)
-    first = unheard(AudioChunk(sound[:1000], 16_000), 0, 10, 0, is_last=False)
+    first, _ = unheard(AudioChunk(sound[:1000], 16_000), 0, 10, 0)
     assert np.array_equal(first, sound[:1000])
-    then = unheard(AudioChunk(sound[6400:9000], 16_000), 10, 4, 1000, is_last=False)
+    then, _ = unheard(AudioChunk(sound[6400:9000], 16_000), 10, 4, 1000)
     assert np.array_equal(then, np.concatenate((np.zeros(5400, np.float32), sound[6400:9000])))
 
 
 def test_a_stretch_without_sound_brings_none() -> None:
     nothing = AudioChunk(np.zeros(0, np.float32), 16_000)
-    assert len(unheard(nothing, 0, 200, 0, is_last=True)) == 0
+    assert [len(part) for part in unheard(nothing, 0, 200, 0)] == [0, 0]
+
+
+def test_what_the_resampling_may_still_change_is_told_apart() -> None:
+    sound = chirp(24_000, 1.0)
+    sure, more = unheard(AudioChunk(sound, 24_000), 0, 10, 0)
+    assert (len(sure), len(more)) == (16_000 - 64, 64)
+    assert [len(part) for part in unheard(AudioChunk(sound, 24_000), 0, 25, 0)] == [16_000, 0]
+    again, _ = unheard(AudioChunk(sound[9600:], 24_000), 10, 15, len(sure))
+    np.testing.assert_allclose(again, more, rtol=0, atol=1e-6)

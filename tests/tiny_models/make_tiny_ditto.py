@@ -137,15 +137,23 @@ def reference(seed: int) -> dict[str, Any]:
     }
 
 
-def write_configs(out: Path, seed: int) -> None:
-    """One for each way of moving; few steps, for tests' sake."""
-    live = config(
+def live_config(seed: int) -> dict[str, Any]:
+    """As published, with few steps for tests' sake."""
+    return config(
         seed, online_mode=True, overlap_v2=70, sampling_timesteps=2,
         fix_kp_cond=1, fix_kp_cond_dim=[0, 202],
     )  # fmt: skip
-    offline = config(seed, online_mode=False, overlap_v2=10, sampling_timesteps=3)
+
+
+def offline_config(seed: int) -> dict[str, Any]:
+    """The same."""
+    return config(seed, online_mode=False, overlap_v2=10, sampling_timesteps=3)
+
+
+def write_configs(out: Path, seed: int) -> None:
+    """One for each way of moving."""
     (out / CONFIGS).mkdir(parents=True, exist_ok=True)
-    for name, content in ((LIVE_CONFIG, live), (OFFLINE_CONFIG, offline)):
+    for name, content in ((LIVE_CONFIG, live_config(seed)), (OFFLINE_CONFIG, offline_config(seed))):
         (out / CONFIGS / name).write_bytes(pickle.dumps(content, protocol=4))
 
 

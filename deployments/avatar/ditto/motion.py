@@ -23,7 +23,7 @@ from deployments.avatar.ditto.windows import (
 )
 
 _FIRST = "first."  # before the names of the first frame's parts
-_NONE = np.zeros((0, N_MOTION), np.float32)
+_NONE, _NO_SOUND = np.zeros((0, N_MOTION), np.float32), np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,28 +101,32 @@ class MotionPath:
         windows = self.windows.begin(self.silence)
         return MotionState(seed, self.features.begin(), windows, maker=maker)
 
-    def move(self, state: MotionState, samples: FloatArray, n_frames: int, is_last: bool) -> Moving:
+    def move(
+        self,
+        state: MotionState,
+        samples: FloatArray,
+        n_frames: int,
+        supposed: FloatArray = _NO_SOUND,
+    ) -> Moving:
         """(n_frames, 2, 21, 3) key points, of the source and of the driven face, and the state
         after them. ``samples`` (n,), 16 kHz in [-1, 1], follow those of earlier calls.
 
-        Sound that is missing is silence: after the last frames for good, otherwise until there is
-        more; see ``early``.
+        Where there is too little sound for so many frames, they are moved as if silence followed;
+        if sound comes after all, see ``early``. ``supposed`` samples come before that silence, but
+        are forgotten: they may come again, and otherwise.
         """
-        if is_last:
-            silence = _silence(state, n_frames, len(samples))
-            samples = np.concatenate((samples, silence))
-        state = yield from self._heard(state, samples, is_last)
+        state = yield from self._heard(state, samples)
         if len(state.ready) < n_frames:
-            state = yield from self._made_early(state, n_frames)
+            state = yield from self._made_early(state, supposed, n_frames)
         motion, ready = state.ready[:n_frames], state.ready[n_frames:]
         source, driven, stitch = self.stitcher.advance(state.stitch, motion)
         return np.stack((source, driven), axis=1), replace(state, stitch=stitch, ready=ready)
 
     def _heard(
-        self, state: MotionState, samples: FloatArray, is_last: bool
+        self, state: MotionState, samples: FloatArray
     ) -> Generator[WindowRequest, FloatArray, MotionState]:
-        rows, features = self.features.advance(state.features, samples, is_last)
-        motion, windows = yield from self.windows.advance(state.windows, rows, is_last)
+        rows, features = self.features.advance(state.features, samples, is_last=False)
+        motion, windows = yield from self.windows.advance(state.windows, rows, is_last=False)
         motion, early = state.early.follow(motion)
         ready = np.concatenate((state.ready, motion))
         stitch = state.stitch
@@ -133,18 +137,13 @@ class MotionPath:
         )
 
     def _made_early(
-        self, state: MotionState, n_frames: int
+        self, state: MotionState, sound: FloatArray, n_frames: int
     ) -> Generator[WindowRequest, FloatArray, MotionState]:
-        """As if silence followed; what the silence left behind is forgotten but for the frames."""
+        """The end of a reply is made so, too: cut before it, its motion would else be another."""
         n_ahead = frames_ahead(self.windows.settings, self.features.chunk)
-        supposed = yield from self._heard(state, _silence(state, n_frames + n_ahead), False)
-        motion = supposed.ready[:n_frames]
-        n_early = state.early.n_frames + n_frames - len(state.ready)
-        early = Early(n_early, gap=motion[-1])
-        return replace(state, ready=motion, early=early, stitch=supposed.stitch)
-
-
-def _silence(state: MotionState, n_frames: int, n_more: int = 0) -> FloatArray:
-    """What the sound, with ``n_more`` samples yet to be heard, lacks of the next ``n_frames``."""
-    n = (state.stitch.frame + n_frames) * N_FRAME - state.features.n_samples - n_more
-    return np.zeros(max(n, 0), np.float32)
+        n_wanted = (state.stitch.frame + n_frames + n_ahead) * N_FRAME - state.features.n_samples
+        sound = np.pad(sound, (0, max(n_wanted - len(sound), 0)))
+        later = yield from self._heard(state, sound)
+        motion = later.ready[:n_frames]
+        early = Early(state.early.n_frames + n_frames - len(state.ready), gap=motion[-1])
+        return replace(state, ready=motion, early=early, stitch=later.stitch)

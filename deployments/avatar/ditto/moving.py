@@ -82,10 +82,9 @@ def _read(state: bytes, way: Way) -> MotionState:
 
 
 def _steps(path: MotionPath, state: MotionState, stretch: Stretch) -> Steps:
-    is_last = stretch.n_rest_frames > 0
     n_before, n_heard = state.stitch.frame, state.features.n_samples
-    samples = unheard(stretch.audio, n_before, stretch.n_frames, n_heard, is_last)
-    points, after = yield from path.move(state, samples, stretch.n_frames, is_last)
-    if is_last:  # the face is at rest: what comes next begins anew, and moves otherwise
+    sound = unheard(stretch.audio, n_before, stretch.n_frames, n_heard)
+    points, after = yield from path.move(state, sound[0], stretch.n_frames, sound[1])
+    if stretch.n_rest_frames:  # at rest; what comes next begins anew, and moves otherwise
         after = path.begin(state.seed + 1, state.maker)
     return points, after.pack()

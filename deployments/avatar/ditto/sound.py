@@ -16,21 +16,22 @@ _N_REACH = round(REACH_S * SAMPLE_RATE_HZ)
 
 
 def unheard(
-    audio: AudioChunk, n_frames_before: int, n_frames: int, n_heard: int, is_last: bool
-) -> FloatArray:
-    """(n,) samples at 16 kHz that follow the ``n_heard`` first ones.
+    audio: AudioChunk, n_frames_before: int, n_frames: int, n_heard: int
+) -> tuple[FloatArray, FloatArray]:
+    """(n,) samples at 16 kHz that follow the ``n_heard`` first ones, and (m,) more of them that
+    what comes next may still change.
 
     Args:
         audio: from the stretch's first frame on.
         n_frames_before: frames before that, since the sound began.
         n_frames: of the stretch.
         n_heard: samples that earlier stretches brought.
-        is_last: nothing comes after this.
     """
     sound = resampled(audio, SAMPLE_RATE_HZ).samples
-    if audio.sample_rate_hz != SAMPLE_RATE_HZ and not is_last:
-        # What comes next would change the end; it may wait, as far as no frame needs it now.
-        sound = sound[: max(len(sound) - _N_REACH, n_frames * N_FRAME)]
+    n_open = 0 if audio.sample_rate_hz == SAMPLE_RATE_HZ else _N_REACH
+    # Of the stretch's own frames everything is given: the next one brings them no more.
+    n_sure = max(len(sound) - n_open, min(n_frames * N_FRAME, len(sound)))
     n_known = n_heard - n_frames_before * N_FRAME
     silence = np.zeros(max(-n_known, 0), np.float32)  # that sound ended before its frames did
-    return np.concatenate((silence, sound[max(n_known, 0) :]))
+    n_known = max(n_known, 0)
+    return np.concatenate((silence, sound[n_known:n_sure])), sound[max(n_known, n_sure) :]
