@@ -1,6 +1,7 @@
 """Ditto's networks on a GPU, at full size with the goldens' weights.
 
-Wants torch, numpy and pytest: `pytest tests/gpu/test_ditto.py` on any machine with a GPU.
+Wants torch, numpy and pytest. Where there is nothing else of this project's packages:
+`python -m pytest --noconftest -c /dev/null --rootdir . tests/gpu/test_ditto.py`.
 """
 
 from collections.abc import Iterator
