@@ -55,9 +55,10 @@ def _end_before_levels(model: Any) -> None:
     """With the decoder's own output, (1, 3, 512, 512) from 0 to 1."""
     from onnx import TensorProto, helper
 
-    [node] = [node for node in model.graph.node if node.op_type == "Sigmoid"]
-    del model.graph.output[:]
-    output = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, [1, 3, 512, 512])
+    [last] = [i for i, node in enumerate(model.graph.node) if node.op_type == "Sigmoid"]
+    name = model.graph.node[last].output[0]
+    del model.graph.output[:], model.graph.node[last + 1 :]
+    output = helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 512, 512])
     model.graph.output.append(output)
 
 

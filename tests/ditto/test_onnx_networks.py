@@ -17,7 +17,7 @@ from deployments.avatar.ditto.windows import WindowRequest
 from deployments.errors import EngineLoadError
 from tests.ditto.conftest import Exports
 from tests.ditto.fill_weights import det_image, det_normal, det_uniform
-from tests.ditto.golden import furthest
+from tests.ditto.golden import furthest, golden
 from tests.ditto.published_files import published_files
 
 torch = pytest.importorskip("torch", reason="the networks need torch, which make test installs")
@@ -110,6 +110,25 @@ def test_faces_in_half_precision_are_nearly_the_same(
     assert furthest(got, wanted) < 1e-2
 
 
+@pytest.mark.parametrize("form", ["sample", "sample_by_gathering"])
+def test_both_forms_of_sampling_are_exported(form: str) -> None:
+    from deployments.avatar.ditto import grid_sample
+    from deployments.avatar.ditto.export import onnx_bytes
+    from deployments.avatar.ditto.networks.graphs import Graph
+
+    class Sampling(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, volume: Any, grid: Any) -> Any:
+            return getattr(grid_sample, form)(volume, grid)
+
+    wanted = golden("23_grid_sample3d")
+    inputs = {"volume": torch.from_numpy(wanted["x"]), "grid": torch.from_numpy(wanted["grid"])}
+    free: dict[str, dict[int, str]] = {"volume": {0: "batch"}, "grid": {0: "batch"}}
+    content = onnx_bytes(Graph(form, Sampling(), inputs, ("out",), free))
+    assert (b"GridSample" in content) == (form == "sample")
+    [out] = OnnxGraph(opened(content, form))(volume=wanted["x"], grid=wanted["grid"])
+    assert furthest(out, wanted["out"]) < 1e-6
+
+
 def test_an_export_is_made_once(
     tiny_exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +187,8 @@ def test_a_file_that_is_none_and_a_device_that_is_not_there_are_refused(
     files = published_files(tiny_exports, tmp_path, "plugin")
     with pytest.raises(EngineLoadError, match="onnxruntime-gpu"):
         OnnxNetworks(files, device="cuda")
-    files["decoder"].write_bytes(b"not ONNX")
-    with pytest.raises(EngineLoadError, match=r"decoder\.onnx cannot be read"):
-        OnnxNetworks(files)
+    for name, text in (("decoder", "cannot be loaded"), ("warp_network", "cannot be read")):
+        files[name].write_bytes(b"not ONNX")
+        with pytest.raises(EngineLoadError, match=rf"{name}\.onnx {text}"):
+            OnnxNetworks(files)
+        files = published_files(tiny_exports, tmp_path, "plugin")

@@ -1,16 +1,21 @@
 """What runs plans binds, shares and cuts as it should: on fakes of engine and card."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deployments.avatar.ditto.kept import Kept
 from deployments.avatar.ditto.runtime import Networks
+from deployments.avatar.ditto.tensorrt.plans import Gpu, Plans
+from deployments.avatar.ditto.tensorrt.workshop import Workshop
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from tests.ditto.conftest import Exports
 from tests.ditto.fake_tensorrt import FakeCard, FakeContext, FakeEngine
 from tests.ditto.fill_weights import det_uniform
 from tests.ditto.golden import furthest
+from tests.ditto.published_files import published_files
 from tests.ditto.test_onnx_networks import picture, points, windows_of
 
 torch = pytest.importorskip("torch", reason="buffers are torch's; make test installs it")
@@ -112,3 +117,25 @@ def test_steps_of_different_numbers_do_not_mix(
     for n_steps in (2, 5, 2):
         wanted = windows_of(in_torch, 2, n_steps)
         assert np.abs(windows_of(in_plans, 2, n_steps) - wanted).max() < 1e-4
+
+
+def test_published_networks_are_run_one_by_one(
+    in_torch: Networks[Any], tiny_exports: Exports, tmp_path: Path
+) -> None:
+    from deployments.avatar.ditto.tensorrt.networks import PlanNetworks
+
+    workshop = Workshop(Plans(trt, Gpu("a card", "8.9"), Kept(tmp_path), print))
+    onnx = workshop.onnx(published_files(tiny_exports, tmp_path, "plugin"))
+    engines = {name: FakeEngine(trt, name, path) for name, path in onnx.items()}
+    networks: Networks[Any] = PlanNetworks(trt, engines, FakeCard())
+    pictures = [picture(seed) for seed in range(3)]
+    wanted = in_torch.paint([in_torch.appearance(one) for one in pictures], points(6, 3))
+    got = networks.paint([networks.appearance(one) for one in pictures], points(6, 3))
+    assert furthest(got.astype(int), wanted.astype(int)) <= 1
+    source, driven = points(5, 3).swapaxes(0, 1)
+    assert furthest(networks.stitch(source, driven), in_torch.stitch(source, driven)) < 1e-4
+    assert list(networks.motion_info(picture())) == list(in_torch.motion_info(picture()))
+    for i, window in enumerate(windows_of(networks, 2)):  # the stand-in's: see published_files
+        assert (
+            furthest(window, np.full((80, 265), 0.332) + 0.3 * det_uniform(20 + i, (265,))) < 1e-5
+        )

@@ -11,8 +11,10 @@ from deployments.avatar.ditto.tensorrt.builder import build
 from deployments.avatar.ditto.tensorrt.library import imported, samples_volumes
 from deployments.avatar.ditto.tensorrt.plans import Gpu, Plans
 from deployments.avatar.ditto.tensorrt.workshop import Workshop
+from deployments.avatar.ditto.weights import NETWORKS
 from deployments.errors import EngineLoadError
 from tests.ditto.conftest import Exports
+from tests.ditto.published_files import published_files
 
 trt = pytest.importorskip(
     "tensorrt_rtx", reason="builds plans without a GPU; make test installs it"
@@ -175,13 +177,10 @@ def test_without_the_library_or_a_gpu_it_is_said_how_to_get_it(
         imported()
 
 
-def test_published_onnx_files_are_not_what_plans_are_built_of(
-    tiny_exports: Exports, tmp_path: Path
-) -> None:
-    workshop = Workshop(plans(tmp_path, Said()))
-    files = {**tiny_exports.checkpoint, "decoder": tmp_path / "decoder.onnx"}
-    with pytest.raises(EngineLoadError, match=r"not from decoder\.onnx"):
-        workshop.build(files)
+def test_published_onnx_files_become_plans(tiny_exports: Exports, tmp_path: Path) -> None:
+    files = published_files(tiny_exports, tmp_path, "plugin")
+    built = Workshop(plans(tmp_path / "engines", Said())).build(files)
+    assert set(built) == {*NETWORKS, "hubert"}
 
 
 @pytest.mark.parametrize(

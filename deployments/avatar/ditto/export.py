@@ -31,6 +31,8 @@ GRAPHS_OF = {
 """What each network is cut into."""
 WINDOW_PARTS = ("start", "film", "keys", "values", "time_keys", "time_values")
 """What ``lmdm_window`` gives and ``lmdm_step`` takes, in order; see ``networks.graphs``."""
+INFO_PARTS = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
+"""What the motion extractor gives, in order."""
 _VERSION = 1  # of what the graphs compute, beside what the checkpoint says
 _EXPORTER = "torch.onnx._internal.exporter"
 

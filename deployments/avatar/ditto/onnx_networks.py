@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.ditto.export import WINDOW_PARTS, Form, exported, log
+from deployments.avatar.ditto.export import INFO_PARTS, WINDOW_PARTS, Form, exported, log
 from deployments.avatar.ditto.hubert import load_hubert
 from deployments.avatar.ditto.jobs import Sampler
 from deployments.avatar.ditto.kept import Kept, engines_dir
@@ -20,8 +20,6 @@ from deployments.avatar.ditto.sampling import Sampling
 from deployments.avatar.ditto.schedule import Schedule, schedule
 from deployments.avatar.ditto.sessions import OnnxGraph, check_device, device_number, opened
 from deployments.avatar.ditto.vector import FloatArray, Info
-
-_INFO = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")  # order of the motion extractor
 
 
 class OnnxNetworks:
@@ -51,7 +49,7 @@ class OnnxNetworks:
         if "lmdm_step" in ours:
             del sources["lmdm"]
         self._graphs = {
-            name: OnnxGraph(opened(readable(path), str(path), device, memory_gb))
+            name: OnnxGraph(opened(readable(name, path), str(path), device, memory_gb))
             for name, path in {**sources, **ours}.items()
         }
         self._samplers: dict[int, Sampler] = {}
@@ -71,7 +69,7 @@ class OnnxNetworks:
     def motion_info(self, picture: FloatArray) -> Info:
         """The parts of ``vector.py`` with ``kp``, each (k,), of a picture (3, 256, 256)."""
         parts = self._graphs["motion_extractor"](image=picture[None])
-        return {name: part[0].reshape(-1) for name, part in zip(_INFO, parts, strict=True)}
+        return {name: part[0].reshape(-1) for name, part in zip(INFO_PARTS, parts, strict=True)}
 
     def stitch(self, source: FloatArray, driven: FloatArray) -> FloatArray:
         """Key points to draw, (n, 21, 3), of those of the source and of the driven face."""
@@ -153,7 +151,7 @@ class _TwoGraphs(_InArrays):
 
     def _begun(self, before: FloatArray, condition: FloatArray) -> Sequence[Any]:
         binding = self._window.io_binding()
-        fed = {"times": np.ascontiguousarray(self.times), "before": before, "condition": condition}
+        fed = {"times": self.times, "before": before, "condition": condition}
         for name, array in fed.items():
             binding.bind_cpu_input(name, array)
         for name in WINDOW_PARTS:
@@ -165,5 +163,5 @@ class _TwoGraphs(_InArrays):
 
 def _levels(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """(b, 512, 512, 3) BGR of what the published decoder gives: (b, 3, 512, 512), RGB 0 to 1."""
-    levels = np.rint(picture[:, ::-1] * 255).clip(0, 255).astype(np.uint8)
+    levels = (picture[:, ::-1] * 255).clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(levels.transpose(0, 2, 3, 1))

@@ -20,7 +20,7 @@ class Sampling(ABC, Generic[T]):
 
     def __init__(self, schedule: Schedule) -> None:
         self._weights = schedule.weights().tolist()
-        self.times = schedule.times[:-1]
+        self.times = schedule.times[:-1].copy()  # which is not backwards in memory
         """(S,) int64, at which the network is asked."""
 
     @abstractmethod

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.ditto.export import WINDOW_PARTS, log
+from deployments.avatar.ditto.export import INFO_PARTS, WINDOW_PARTS, log
 from deployments.avatar.ditto.jobs import Noise, Sampler
 from deployments.avatar.ditto.sampling import Sampling
 from deployments.avatar.ditto.schedule import Schedule, schedule
-from deployments.avatar.ditto.tensorrt.builder import MOST_STEPS, SPANS
+from deployments.avatar.ditto.tensorrt.builder import MOST_STEPS
 from deployments.avatar.ditto.tensorrt.card import CudaCard
 from deployments.avatar.ditto.tensorrt.library import imported
 from deployments.avatar.ditto.tensorrt.runner import Card, Runner
@@ -42,7 +42,8 @@ class PlanNetworks:
     """Fulfils ``runtime.Networks`` with engines; a volume is a tensor beside them."""
 
     def __init__(self, trt: Any, engines: Mapping[str, Any], card: WorkingCard) -> None:
-        """``engines`` of the library ``trt``, for each of ``export.GRAPHS_OF`` and ``hubert``."""
+        """``engines`` of the library ``trt``, for each of ``export.GRAPHS_OF`` and ``hubert``;
+        published networks have one graph, ``lmdm``, for both of ours."""
 
         def runner(name: str, **shared: Any) -> Runner:
             return Runner(trt, engines[name], card, name, shared)
@@ -51,10 +52,13 @@ class PlanNetworks:
         self._hubert, self._stitch = runner("hubert"), runner("stitch_network")
         self._appearance, self._motion = runner("appearance_extractor"), runner("motion_extractor")
         self._warp = runner("warp_network")
-        self._decoder = runner("decoder", feature=self._warp.buffers["out"])
-        window = runner("lmdm_window")
-        made = {part: window.buffers[part] for part in WINDOW_PARTS}
-        self._lmdm = window, runner("lmdm_step", **made)
+        self._decoder = runner("decoder", feature=self._warp.buffers[self._warp.outputs[0]])
+        if "lmdm" in engines:
+            self._lmdm: tuple[Runner, ...] = (runner("lmdm"),)
+        else:
+            window = runner("lmdm_window")
+            made = {part: window.buffers[part] for part in WINDOW_PARTS}
+            self._lmdm = window, runner("lmdm_step", **made)
         self._samplers: dict[int, Sampler] = {}
 
     def hear(self, samples: FloatArray) -> FloatArray:
@@ -72,7 +76,8 @@ class PlanNetworks:
             text = f"plans take up to {MOST_STEPS} steps, not {n_steps}"
             raise EngineLoadError(text, stage="avatar")
         if n_steps not in self._samplers:
-            self._samplers[n_steps] = _PlanSampler(*self._lmdm, self._card, schedule(n_steps))
+            kind = _TwoPlans if len(self._lmdm) == 2 else _GuidedInside
+            self._samplers[n_steps] = kind(self._lmdm, self._card, schedule(n_steps))
         return self._samplers[n_steps]
 
     def appearance(self, picture: FloatArray) -> Any:
@@ -84,20 +89,20 @@ class PlanNetworks:
     def motion_info(self, picture: FloatArray) -> Info:
         """The parts of ``vector.py`` with ``kp``, each (k,), of a picture (3, 256, 256)."""
         parts = self._fetched(self._motion, image=picture[None])
-        return {name: part[0] for name, part in zip(self._motion.outputs, parts, strict=True)}
+        return {name: part.reshape(-1) for name, part in zip(INFO_PARTS, parts, strict=True)}
 
     def stitch(self, source: FloatArray, driven: FloatArray) -> FloatArray:
         """Key points to draw, (n, 21, 3), of those of the source and of the driven face."""
         parts = [
             self._fetched(self._stitch, kp_source=source[cut], kp_driving=driven[cut])[0]
-            for cut in cuts(len(source), SPANS["stitch_network"]["batch"].most)
+            for cut in cuts(len(source), self._stitch.most)
         ]
         return np.concatenate(parts)
 
     def paint(self, volumes: Sequence[Any], motion: FloatArray) -> NDArray[np.uint8]:
         """Warp and decode: (b, 512, 512, 3) BGR, one face for each volume, motion (b, 2, 21, 3)."""
-        most = SPANS["warp_network"]["batch"].most
-        parts = [self._painted(volumes[cut], motion[cut]) for cut in cuts(len(volumes), most)]
+        each = cuts(len(volumes), self._warp.most)
+        parts = [self._painted(volumes[cut], motion[cut]) for cut in each]
         return np.concatenate(parts)
 
     def _painted(self, volumes: Sequence[Any], motion: FloatArray) -> NDArray[np.uint8]:
@@ -105,8 +110,8 @@ class PlanNetworks:
             source, driven = motion.swapaxes(0, 1)
             fed = {"feature_3d": volumes, "kp_source": source, "kp_driving": driven}
             [feature] = _ran(self._warp, self._card, fed)
-            pictures = self._decoder.run(feature=tuple(feature.shape))["picture"]
-            return self._card.fetched(pictures)
+            [pictures] = self._decoder.run(feature=tuple(feature.shape)).values()
+            return self._card.fetched(_levels(pictures))
 
     def _fetched(self, runner: Runner, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
         with self._card.working():
@@ -136,36 +141,25 @@ class TensorRtNetworks(PlanNetworks):
 
 
 class _PlanSampler(Sampling[Any]):
-    """What the first graph works out for a window is where the second one reads it."""
+    """A noisy window stays on the card."""
 
-    def __init__(self, window: Runner, step: Runner, card: WorkingCard, steps: Schedule) -> None:
+    def __init__(self, runners: Sequence[Runner], card: WorkingCard, steps: Schedule) -> None:
         super().__init__(steps)
-        self._window, self._step, self._card = window, step, card
-        self._numbers = [np.array([k]) for k in range(len(self.times))]
+        self._runners, self._card = runners, card
 
     def windows(
         self, requests: Sequence[WindowRequest], noises: Sequence[Noise]
     ) -> list[FloatArray]:
         """As ``Sampling.windows``."""
         parts: list[FloatArray] = []
-        for cut in cuts(len(requests), SPANS["lmdm_step"]["batch"].most):
+        for cut in cuts(len(requests), self._most):
             with self._card.working():
                 parts += super().windows(requests[cut], noises[cut])
         return parts
 
-    def begin(self, before: FloatArray, condition: FloatArray) -> Callable[[Any, int], Any]:
-        """As ``Sampling.begin``."""
-        times = np.ascontiguousarray(self.times)
-        fed = {"times": times, "before": before, "condition": condition}
-        made = dict(zip(self._window.outputs, _ran(self._window, self._card, fed), strict=True))
-        shapes = {part: tuple(made[part].shape) for part in WINDOW_PARTS}
-
-        def clean(x: Any, step: int) -> Any:
-            fed = {"x": x, "step": self._numbers[step]}
-            [motion] = _ran(self._step, self._card, fed, shapes)
-            return motion
-
-        return clean
+    @property
+    def _most(self) -> int:
+        return self._runners[-1].most
 
     def tensor(self, array: FloatArray) -> Any:
         """As ``Sampling.tensor``."""
@@ -174,6 +168,39 @@ class _PlanSampler(Sampling[Any]):
     def array(self, tensor: Any) -> FloatArray:
         """As ``Sampling.array``."""
         return self._card.fetched(tensor)
+
+
+class _TwoPlans(_PlanSampler):
+    """Ours: what the first works out for a window is where the second one reads it."""
+
+    def begin(self, before: FloatArray, condition: FloatArray) -> Callable[[Any, int], Any]:
+        """As ``Sampling.begin``."""
+        window, denoiser = self._runners
+        begun = {"times": self.times, "before": before, "condition": condition}
+        made = dict(zip(window.outputs, _ran(window, self._card, begun), strict=True))
+        shapes = {part: tuple(made[part].shape) for part in WINDOW_PARTS}
+
+        def clean(x: Any, step: int) -> Any:
+            [motion] = _ran(denoiser, self._card, {"x": x, "step": np.array([step])}, shapes)
+            return motion
+
+        return clean
+
+
+class _GuidedInside(_PlanSampler):
+    """The published graph, which works out all of a window anew with every step."""
+
+    def begin(self, before: FloatArray, condition: FloatArray) -> Callable[[Any, int], Any]:
+        """As ``Sampling.begin``."""
+        [denoiser] = self._runners
+        same = {"cond_frame": self._card.tensor(before), "cond": self._card.tensor(condition)}
+
+        def clean(x: Any, step: int) -> Any:
+            fed = {"x": x, "time_cond": self.times[step : step + 1], **same}
+            _, motion = _ran(denoiser, self._card, fed)
+            return motion
+
+        return clean
 
 
 def cuts(n: int, most: int) -> Iterator[slice]:
@@ -199,6 +226,16 @@ def _ran(
     for name, place in runner.places(**shapes).items():
         _write(place, inputs[name], card)
     return list(runner.run(**shapes, **(written or {})).values())
+
+
+def _levels(pictures: Any) -> Any:
+    """(b, 512, 512, 3) uint8 BGR; published decoders give (b, 3, 512, 512), RGB from 0 to 1."""
+    import torch
+
+    if pictures.dtype == torch.uint8:
+        return pictures
+    levels = pictures.mul(255).clamp(0, 255).to(torch.uint8)
+    return levels.flip(1).movedim(1, -1).contiguous()
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -70,6 +70,8 @@ class Runner:
         modes = {name: engine.get_tensor_mode(name) for name in names}
         self.inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
         self.outputs = [name for name in names if name not in self.inputs]
+        self.most = self._largest(self.inputs[0])[0]
+        """Rows of the largest batch."""
         n_bytes = int(engine.device_memory_size_v2) + _ALIGNED
         self._between = card.empty(n_bytes, "uint8")
         self.buffers = self._new_buffers() | dict(shared or {})
@@ -114,17 +116,17 @@ class Runner:
 
     def _new_buffers(self) -> dict[str, Buffer]:
         """One for each tensor, of the size that the largest batch needs."""
-        largest = {
-            name: tuple(self._engine.get_tensor_profile_shape(name, _PROFILE)[2])
-            for name in self.inputs
-        }
-        context = self._context(largest)
+        context = self._context({name: self._largest(name) for name in self.inputs})
         buffers = {}
         for name in (*self.inputs, *self.outputs):
             dtype = _DTYPES[self._engine.get_tensor_dtype(name).name]
             n = prod(context.get_tensor_shape(name))
             buffers[name] = Buffer(self._card.empty(n, dtype))
         return buffers
+
+    def _largest(self, name: str) -> tuple[int, ...]:
+        """Shape of an input."""
+        return tuple(self._engine.get_tensor_profile_shape(name, _PROFILE)[2])
 
     def _context(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
         context = new_context(self._trt, self._engine)

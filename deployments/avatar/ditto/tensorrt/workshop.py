@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployments.avatar.ditto.export import GRAPHS_OF, Form, exported
-from deployments.avatar.ditto.kept import Kept, engines_dir
+from deployments.avatar.ditto.export import Form, exported
+from deployments.avatar.ditto.kept import Kept, digest_of, engines_dir
+from deployments.avatar.ditto.published_onnx import readable
 from deployments.avatar.ditto.tensorrt.builder import logger
 from deployments.avatar.ditto.tensorrt.library import imported, samples_volumes
 from deployments.avatar.ditto.tensorrt.plans import Plans, gpu_of
-from deployments.errors import EngineLoadError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,26 @@ class Workshop:
         Raises:
             EngineLoadError: a file is not what it should be, or cannot be built.
         """
-        return {name: self.plans.path(name, onnx) for name, onnx in self._onnx(files).items()}
+        return {name: self.plans.path(name, onnx) for name, onnx in self.onnx(files).items()}
 
     def engines(self, files: Mapping[str, Path]) -> dict[str, Any]:
         """An engine for each graph of the checkpoint, on the GPU; see ``build``."""
         runtime = self.plans.trt.Runtime(logger(self.plans.trt))
         take = runtime.deserialize_cuda_engine
-        return {name: self.plans.load(name, onnx, take) for name, onnx in self._onnx(files).items()}
+        return {name: self.plans.load(name, onnx, take) for name, onnx in self.onnx(files).items()}
 
-    def _onnx(self, files: Mapping[str, Path]) -> dict[str, Path]:
+    def onnx(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        """What plans are built of: exports of checkpoints, published files as they can be read."""
         plans = self.plans
         form = Form(half=plans.is_half, plugin_free=not samples_volumes(plans.trt))
-        if foreign := [path.name for name, path in files.items() if _is_foreign(name, path)]:
-            text = f"runtime: tensorrt is built from PyTorch's checkpoint, not from {foreign[0]}"
-            raise EngineLoadError(text, stage="avatar")
         ours = exported(files, plans.kept, form, plans.say)
-        return {**ours, "hubert": files["hubert"]}
+        published = {name: path for name, path in files.items() if path.suffix == ".onnx"}
+        return ours | {name: _readable(name, path, plans.kept) for name, path in published.items()}
 
 
-def _is_foreign(name: str, path: Path) -> bool:
-    return name in GRAPHS_OF and path.suffix == ".onnx"
+def _readable(name: str, path: Path, kept: Kept) -> Path:
+    """The published file, or what it becomes for TensorRT."""
+    content = readable(name, path)
+    if isinstance(content, Path):
+        return content
+    return kept.put(path.name, {"published": digest_of(path)}, content)
