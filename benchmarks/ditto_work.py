@@ -17,6 +17,7 @@ from deployments.avatar.ditto.schedule import Schedule, schedule
 from deployments.avatar.ditto.vector import N_MOTION, FloatArray
 from deployments.avatar.ditto.weights import build_network
 from deployments.avatar.ditto.windows import WindowRequest
+from tests.ditto.fill_weights import fill_module
 from tests.ditto.plain_lmdm import plain_denoise
 
 VOLUME, POINTS, PICTURE = (32, 16, 64, 64), (21, 3), (3, 256, 256)
@@ -117,19 +118,9 @@ def _ready(name: str, device: torch.device, half: bool) -> Any:
 
 
 def _random(name: str) -> Any:
-    """Unfolded, on the processor; weights that keep values about as large as they come."""
-    network: Any = build_network(name, "cpu").requires_grad_(False).eval()
-    draws = torch.Generator().manual_seed(0)
-    for key, value in [*network.named_parameters(), *network.named_buffers()]:
-        if key.endswith(("weight_u", "weight_v")):
-            value.copy_(_unit(value.normal_(generator=draws)))
-        elif value.dim() > 1:
-            value.normal_(std=value[0].numel() ** -0.5, generator=draws)
-    return network
-
-
-def _unit(vector: Any) -> Any:
-    return vector / vector.norm()
+    """Unfolded, on the processor, with the goldens' weights: values stay about as large as they
+    come."""
+    return fill_module(build_network(name, "cpu")).requires_grad_(False).eval()
 
 
 def _caller(network: Any, inputs: Callable[[int], Sequence[Any]]) -> Callable[[int], Call]:
