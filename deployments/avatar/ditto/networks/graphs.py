@@ -121,7 +121,7 @@ class PaintGraph(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, 512, 512, 3) uint8 BGR of feature (B, 256, 64, 64)."""
-        red, green, blue = (self.decoder(feature).float() * 255).round().unbind(1)
+        red, green, blue = (self.decoder(feature).float() * 255).unbind(1)
         return torch.stack((blue, green, red), dim=-1).to(torch.uint8)
 
 

@@ -25,7 +25,7 @@ class Painter(nn.Module):
         """(b, 512, 512, 3) BGR in uint8, of volumes (b, 32, 16, 64, 64) and of the key points of
         source and driven face, motion (b, 2, 21, 3) in float32."""
         picture = self.decoder(self.warp(volumes, *motion.unbind(1)))  # (b, 3, 512, 512) RGB
-        levels = picture.mul(255).round_().to(torch.uint8)
+        levels = picture.mul(255).to(torch.uint8)  # cut off, not rounded: so it was published
         return levels.flip(1).movedim(1, -1).contiguous()
 
 
