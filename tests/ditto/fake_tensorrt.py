@@ -141,7 +141,6 @@ class FakeCard:
     """Memory of the process itself. Counts what is allocated and run."""
 
     STREAM = 42
-    device = "cpu"
 
     def __init__(self) -> None:
         self.n_allocated = self.n_recorded = 0

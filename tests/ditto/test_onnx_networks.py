@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 
 from deployments.avatar.ditto.export import Form, exported
-from deployments.avatar.ditto.jobs import seeded_noise
 from deployments.avatar.ditto.kept import Kept
 from deployments.avatar.ditto.onnx_networks import OnnxNetworks
 from deployments.avatar.ditto.runtime import Networks
 from deployments.avatar.ditto.sessions import OnnxGraph, opened
-from deployments.avatar.ditto.vector import FloatArray
-from deployments.avatar.ditto.windows import WindowRequest
 from deployments.errors import EngineLoadError
 from tests.ditto.conftest import Exports
-from tests.ditto.fill_weights import det_image, det_normal, det_uniform
+from tests.ditto.fill_weights import det_uniform
 from tests.ditto.golden import furthest, golden
+from tests.ditto.inputs import picture, points, windows_of
 from tests.ditto.published_files import published_files
 
 torch = pytest.importorskip("torch", reason="the networks need torch, which make test installs")
@@ -39,25 +37,6 @@ def in_onnx(tiny_exports: Exports) -> Networks[Any]:
         patch.setenv("ENGINES_DIR", str(tiny_exports.folder))
         networks: Networks[Any] = OnnxNetworks(tiny_exports.checkpoint)
     return networks
-
-
-def picture(seed: int = 3) -> FloatArray:
-    image = det_image(seed, 256, 256).astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(image.transpose(2, 0, 1))
-
-
-def points(seed: int, n: int) -> FloatArray:
-    source = 0.5 * det_uniform(seed, (n, 21, 3))
-    return np.stack((source, source + 0.05 * det_uniform(seed + 1, (n, 21, 3))), axis=1)
-
-
-def windows_of(networks: Networks[Any], n: int, n_steps: int = 3) -> FloatArray:
-    requests = [
-        WindowRequest(i, 0.3 * det_uniform(20 + i, (265,)), 0.3 * det_normal(30 + i, (80, 1103)))
-        for i in range(n)
-    ]
-    noises = [seeded_noise(i, 80, 265) for i in range(n)]
-    return np.stack(networks.sampler(n_steps).windows(requests, noises))
 
 
 def test_sound_is_heard_alike(in_torch: Networks[Any], in_onnx: Networks[Any]) -> None:

@@ -15,8 +15,8 @@ from tests.ditto.conftest import Exports
 from tests.ditto.fake_tensorrt import FakeCard, FakeContext, FakeEngine
 from tests.ditto.fill_weights import det_uniform
 from tests.ditto.golden import furthest
+from tests.ditto.inputs import picture, points, windows_of
 from tests.ditto.published_files import published_files
-from tests.ditto.test_onnx_networks import picture, points, windows_of
 
 torch = pytest.importorskip("torch", reason="buffers are torch's; make test installs it")
 trt = pytest.importorskip("tensorrt_rtx", reason="the fakes speak in its terms; of make test")

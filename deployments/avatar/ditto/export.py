@@ -5,6 +5,7 @@ that samples volumes. An export takes seconds and a file is as large as its chec
 kept, by what they were made of.
 """
 
+import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,7 @@ WINDOW_PARTS = ("start", "film", "keys", "values", "time_keys", "time_values")
 """What ``lmdm_window`` gives and ``lmdm_step`` takes, in order; see ``networks.graphs``."""
 INFO_PARTS = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
 """What the motion extractor gives, in order."""
-_VERSION = 1  # of what the graphs compute, beside what the checkpoint says
+_COMPUTED_BY = ("grid_sample.py", "export.py", "networks/*.py")  # beside this file
 _EXPORTER = "torch.onnx._internal.exporter"
 
 
@@ -77,8 +78,12 @@ def _of_network(
 ) -> dict[str, Path]:
     import torch
 
-    version = f"{_VERSION}, opset {OPSET}, torch {torch.__version__}"
-    made_of = {"checkpoint": digest_of(path), "form": asdict(form), "export": version}
+    made_of = {
+        "checkpoint": digest_of(path),
+        "form": asdict(form),
+        "torch": torch.__version__,
+        "sources": _digest_of_sources(),
+    }
     found: dict[str, Path] = {}
     for graph in GRAPHS_OF[name]:
         file = kept.path(f"{graph}.onnx", made_of)
@@ -90,6 +95,13 @@ def _of_network(
             }
         found[graph] = file
     return found
+
+
+def _digest_of_sources() -> str:
+    """Of the code that says what an export computes: another one makes other files."""
+    here = Path(__file__).parent
+    paths = sorted(path for pattern in _COMPUTED_BY for path in here.glob(pattern))
+    return hashlib.sha256("".join(digest_of(path) for path in paths).encode()).hexdigest()
 
 
 def _graphs(name: str, path: Path, form: Form) -> "list[Graph]":

@@ -15,7 +15,7 @@ from deployments.avatar.ditto.schedule import Schedule, schedule
 from deployments.avatar.ditto.tensorrt.builder import MOST_STEPS
 from deployments.avatar.ditto.tensorrt.card import CudaCard
 from deployments.avatar.ditto.tensorrt.library import imported
-from deployments.avatar.ditto.tensorrt.runner import Card, Runner
+from deployments.avatar.ditto.tensorrt.runner import Card, Runner, memory_between
 from deployments.avatar.ditto.tensorrt.workshop import Workshop
 from deployments.avatar.ditto.vector import FloatArray, Info
 from deployments.avatar.ditto.windows import WindowRequest
@@ -45,8 +45,10 @@ class PlanNetworks:
         """``engines`` of the library ``trt``, for each of ``export.GRAPHS_OF`` and ``hubert``;
         published networks have one graph, ``lmdm``, for both of ours."""
 
+        between = memory_between(engines.values(), card)
+
         def runner(name: str, **shared: Any) -> Runner:
-            return Runner(trt, engines[name], card, name, shared)
+            return Runner(trt, engines[name], card, between, name, shared)
 
         self._card = card
         self._hubert, self._stitch = runner("hubert"), runner("stitch_network")

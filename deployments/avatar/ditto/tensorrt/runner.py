@@ -3,11 +3,11 @@
 Buffers are as large as the largest batch needs; a smaller one uses the beginning. For each size of
 batch the launches are recorded on its first run as one CUDA graph, which is what runs from then on:
 nothing is allocated and the CPU launches one thing. A recording holds on to the context that it was
-made with, so there is one for each, and all share the memory for what is between layers: one runs
-at a time.
+made with, so there is one for each; what is between layers is in one memory that all runners of a
+card share, since one runs at a time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
@@ -52,6 +52,14 @@ class _Recording:
     again: Callable[[], None]
 
 
+def memory_between(engines: Iterable[Any], card: Card) -> Any:
+    """Memory for what is between the layers of any of ``engines``, in their largest batches."""
+    n_bytes = max(int(engine.device_memory_size_v2) for engine in engines)
+    memory = card.empty(n_bytes + _ALIGNED, "uint8")
+    first = -memory.data_ptr() % _ALIGNED
+    return memory[first : first + n_bytes]
+
+
 class Runner:
     """Runs one engine on a card, for any batch that it was built for."""
 
@@ -60,20 +68,21 @@ class Runner:
         trt: Any,
         engine: Any,
         card: Card,
+        between: Any,
         name: str,
         shared: Mapping[str, Buffer] | None = None,
     ) -> None:
-        """``trt``: the engine's library. ``name``: for errors. ``shared``: buffers of other runners
-        in the place of some of its own, so that what one has written this one reads."""
+        """``trt``: the engine's library. ``between``: what ``memory_between`` gave. ``name``: for
+        errors. ``shared``: buffers of other runners in the place of some of its own, so that what
+        one has written this one reads."""
         self._trt, self._engine, self._card, self._name = trt, engine, card, name
+        self._between = between
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         modes = {name: engine.get_tensor_mode(name) for name in names}
         self.inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
         self.outputs = [name for name in names if name not in self.inputs]
         self.most = self._largest(self.inputs[0])[0]
         """Rows of the largest batch."""
-        n_bytes = int(engine.device_memory_size_v2) + _ALIGNED
-        self._between = card.empty(n_bytes, "uint8")
         self.buffers = self._new_buffers() | dict(shared or {})
         self._recordings: dict[tuple[tuple[int, ...], ...], _Recording] = {}
 
@@ -98,9 +107,7 @@ class Runner:
 
     def _record(self, shapes: Mapping[str, tuple[int, ...]]) -> _Recording:
         context = self._context(shapes)
-        first = -self._between.data_ptr() % _ALIGNED
-        n_bytes = len(self._between) - _ALIGNED
-        context.set_device_memory(self._between.data_ptr() + first, n_bytes)
+        context.set_device_memory(self._between.data_ptr(), len(self._between))
         tensors = {
             name: buffer.shaped(tuple(context.get_tensor_shape(name)))
             for name, buffer in self.buffers.items()
