@@ -1,6 +1,5 @@
 """Replicas that die, hang or are replaced while several people are being answered: nobody's answer
-is lost, whichever transport carries it. Each test shows that stretches were in flight on what it
-struck."""
+is lost. Each test shows that stretches were in flight on what it struck."""
 
 import math
 import os
@@ -19,17 +18,14 @@ from benchmarks.chaos_faults import STAGES, Site, redeploy
 from benchmarks.chaos_striker import Striker, Target, gcs_address_of
 from benchmarks.speech import wav
 from tests.media import boxes, read_mp4
-from tests.serving import ROOT, n_cancelled, running
+from tests.serving import ROOT, Server, n_cancelled, running
 
 FPS, TAIL = 25, 8
-N_PEOPLE = 4
 TEXT = "This is a reply that takes some time to say. And it has a second sentence, too."
 
 
-@pytest.fixture(scope="module", params=["default", "throughput"])
-def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Fakes that say what they hear and draw slowly, and two replicas that draw."""
     folder = tmp_path_factory.mktemp("chaos")
     config = yaml.safe_load((ROOT / "cluster" / "fake.yaml").read_text())
@@ -42,21 +38,26 @@ def site(
     )
     profile: Path = folder / "slow.yaml"
     profile.write_text(yaml.safe_dump(config))
-    with running(profile, TRANSPORT=request.param) as server:
-        (ingress, *_) = server.dashboard.wait_for_replicas("ingress", 1)
-        server.dashboard.wait_for_replicas("avatar", 2)
-        address = gcs_address_of(ingress.pid)
-        with Striker(address, server.dashboard.token, folder) as striker:
-            yield Site(server.url, server.dashboard, striker)
+    with running(profile) as server:
+        yield from site_of(server, folder)
+
+
+def site_of(server: Server, folder: Path) -> Iterator[Site]:
+    """The server with two that draw, and what strikes them; ``folder`` is a private one."""
+    (ingress, *_) = server.dashboard.wait_for_replicas("ingress", 1)
+    server.dashboard.wait_for_replicas("avatar", 2)
+    address = gcs_address_of(ingress.pid)
+    with Striker(address, server.dashboard.token, folder) as striker:
+        yield Site(server.url, server.dashboard, striker)
 
 
 class People:
     """Several who ask at the same time and watch what they get."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, n_people: int = 4) -> None:
         self._url = url
         self._answers: list[httpx.Response] = []
-        self._asking = [threading.Thread(target=self._ask) for _ in range(N_PEOPLE)]
+        self._asking = [threading.Thread(target=self._ask) for _ in range(n_people)]
         for one in self._asking:
             one.start()
 
@@ -68,7 +69,7 @@ class People:
         """Everybody got all of it."""
         for one in self._asking:
             one.join()
-        assert len(self._answers) == N_PEOPLE
+        assert len(self._answers) == len(self._asking)
         for answer in self._answers:
             assert answer.status_code == 200, answer.text
             video, turn_id = answer.content, answer.headers["x-turn-id"]

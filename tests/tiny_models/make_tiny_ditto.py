@@ -1,6 +1,6 @@
 """Writes a tiny Ditto with deterministic weights that the real loader accepts.
 
-    python -m tests.tiny_models.make_tiny_ditto OUT [--seed 7]
+    python -m tests.tiny_models.make_tiny_ditto OUT [--seed 7] [--depth 4]
 
 OUT gets the published layout: the networks' weights, HuBERT as ONNX and both configurations. Keys,
 files, the 512x512 picture, the 265 values of motion and all counts of frames are real; the widths
@@ -24,28 +24,35 @@ _LOUD = 4.0  # of HuBERT's rows
 _HEADS = {"kp": 0.1, "exp": 0.02, "t": 0.03, "scale": 0.05}  # how much a picture says of its face
 
 
-def sizes() -> dict[str, dict[str, Any]]:
-    """What the constructors are told."""
+def sizes(depth: int = 4) -> dict[str, dict[str, Any]]:
+    """What the constructors are told; with a volume of so many slices."""
     from deployments.avatar.ditto.networks.lmdm import LmdmSizes
 
+    volume = (4, depth)
     lmdm = LmdmSizes(latent=16, hidden=16, encoder_layers=1, decoder_layers=2)
     return {
-        "appearance_extractor": {"width": 4, "channels": 4, "depth": 4, "n_residual": 1},
+        "appearance_extractor": {"width": 4, "channels": 4, "depth": depth, "n_residual": 1},
         "motion_extractor": {"depths": (1, 1, 1, 1), "widths": (4, 4, 8, 8)},
         "stitch_network": {"width": 8},
-        "warp_network": {"volume": (4, 4), "compressed": 1, "width": 2, "n_blocks": 2, "out": 8},
+        "warp_network": {
+            "volume": volume,
+            "compressed": 1,
+            "width": 2,
+            "n_blocks": 2,
+            "out": 8,
+        },
         "decoder": {"features": 8, "width": 12, "hidden": 4, "n_middle": 1},
         "lmdm": {"sizes": lmdm},
     }
 
 
-def write_networks(out: Path) -> None:
+def write_networks(out: Path, depth: int) -> None:
     """The files of the layout for torch, wrapped as the published ones are."""
     import torch
 
     from deployments.avatar.ditto.weights import build_network
 
-    for name, asked in sizes().items():
+    for name, asked in sizes(depth).items():
         state = fill_module(build_network(name, "cpu", **asked)).state_dict()
         if name == "lmdm":
             for key in ("final_layer.weight", "final_layer.bias"):
@@ -157,9 +164,9 @@ def write_configs(out: Path, seed: int) -> None:
         (out / CONFIGS / name).write_bytes(pickle.dumps(content, protocol=4))
 
 
-def build(out: Path, seed: int) -> None:
+def build(out: Path, seed: int, depth: int = 4) -> None:
     """Write the folder."""
-    write_networks(out)
+    write_networks(out, depth)
     write_hubert(out / NETWORKS["torch", False]["hubert"], seed)
     write_configs(out, seed)
 
@@ -169,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--depth", type=int, default=4, help="of the volume; 1 draws fastest")
     options = parser.parse_args()
     build(**vars(options))
     files = [file for file in options.out.rglob("*") if file.is_file()]
