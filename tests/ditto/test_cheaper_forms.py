@@ -80,6 +80,19 @@ def test_a_normalisation_is_part_of_the_convolution_before_it() -> None:
     assert furthest(folded(x), wanted.numpy()) < 1e-5
 
 
+def test_a_picture_is_normalised_wherever_its_channels_lie() -> None:
+    from deployments.avatar.ditto.networks.blocks import by_moments, normalised
+
+    x = 3 + 2 * noise(4, 2, 8, 6, 5)
+    last = x.contiguous(memory_format=torch.channels_last)
+    wanted = torch.nn.functional.instance_norm(x).numpy()
+    for form in (normalised, by_moments):
+        assert furthest(form(x), wanted) < 1e-5
+        assert furthest(form(last), wanted) < 1e-5
+        assert form(last).is_contiguous(memory_format=torch.channels_last)
+    assert furthest(by_moments(last.half()).float(), wanted) < 5e-3
+
+
 def test_the_folded_decoder_paints_as_the_plain_one() -> None:
     from deployments.avatar.ditto.networks.decoder import Decoder
     from deployments.avatar.ditto.networks.folding import fold

@@ -7,6 +7,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deployments.avatar.ditto.networks.folding import Foldable
 
+_EPS = 1e-5  # of all normalisations; Source: CONTRACT section 2
+
 
 class ConvBlock(Foldable):
     """Convolution, batch normalisation, and what comes ``after``.
@@ -126,8 +128,17 @@ def _shifted(x: Tensor, dim: int, by: int) -> Tensor:
 
 def normalised(x: Tensor) -> Tensor:
     """x (B, channels, h, w) with mean 0 and variance 1 in every channel of every picture."""
-    # Groups of one channel: the same as F.instance_norm, but it leaves channels last.
-    return F.group_norm(x, x.shape[1])
+    # Groups of one channel: the same as F.instance_norm, but on a CPU it leaves channels last. On a
+    # GPU both would first put the channels back to where they were.
+    return by_moments(x) if x.is_cuda else F.group_norm(x, x.shape[1])
+
+
+def by_moments(x: Tensor) -> Tensor:
+    """The same by plain arithmetic, wherever the channels lie."""
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
+    factor = (variance.float() + _EPS).rsqrt()  # half precision hardly has 1e-5
+    offset = -mean.float() * factor
+    return torch.addcmul(offset.to(x.dtype), x, factor.to(x.dtype))
 
 
 def conv_of(
