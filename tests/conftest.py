@@ -32,4 +32,4 @@ def tiny_xtts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_ditto(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a Ditto in the published layout, which draws noise that moves."""
-    return made("make_tiny_ditto", tmp_path_factory.mktemp("tiny") / "ditto")
+    return made("make_tiny_ditto", tmp_path_factory.mktemp("tiny") / "ditto", "--depth", "2")

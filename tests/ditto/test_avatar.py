@@ -46,26 +46,34 @@ def test_a_reply_is_as_long_as_its_sound_and_the_same_wherever_it_is_cut(
         np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-4)
 
 
-@EITHER
+_GO_ON = """
+import sys
+from pathlib import Path
+from tests.ditto.replies import *
+
+engine = tiny_engine(Path(sys.argv[1]))
+for is_live, state in ((True, sys.argv[2]), (False, sys.argv[3])):
+    state = Path(state).read_bytes()
+    rest = stretch(engine, voice(140), range(23, 148), state, TAIL, is_live=is_live)
+    sys.stdout.buffer.write(engine.move(mira(engine), rest)[0].tobytes())
+"""
+
+
 def test_another_process_goes_on_with_the_same_motion(
-    engine: DittoAvatar, portrait: DittoPortrait, tiny_ditto: Path, is_live: bool
+    engine: DittoAvatar, portrait: DittoPortrait, tiny_ditto: Path, tmp_path: Path
 ) -> None:
-    sound = voice(140)
-    _, state = engine.move(portrait, stretch(engine, sound, range(23), is_live=is_live))
-    code = (
-        "import sys; from pathlib import Path; from tests.ditto.replies import *\n"
-        f"engine = tiny_engine(Path({str(tiny_ditto)!r}))\n"
-        f"rest = stretch(engine, voice(140), range(23, 148), sys.stdin.buffer.read(), TAIL,"
-        f" is_live={is_live})\n"
-        "sys.stdout.buffer.write(engine.move(mira(engine), rest)[0].tobytes())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=state, capture_output=True, check=True
-    )
-    there = np.frombuffer(done.stdout, np.float32).reshape(125, 126)
-    whole = spoken(engine, portrait, sound, is_live=is_live)
-    np.testing.assert_allclose(there, whole[23:], rtol=0, atol=1e-4)
-    assert len(state) < 1_000_000
+    sound, files = voice(140), []
+    for is_live in (True, False):
+        _, state = engine.move(portrait, stretch(engine, sound, range(23), is_live=is_live))
+        assert len(state) < 1_000_000
+        files.append(tmp_path / f"state {is_live}")
+        files[-1].write_bytes(state)
+    command = [sys.executable, "-c", _GO_ON, *map(str, (tiny_ditto, *files))]
+    done = subprocess.run(command, capture_output=True, check=True)
+    there = np.frombuffer(done.stdout, np.float32).reshape(2, 125, 126)
+    for is_live, motion in zip((True, False), there, strict=True):
+        whole = spoken(engine, portrait, sound, is_live=is_live)
+        np.testing.assert_allclose(motion, whole[23:], rtol=0, atol=1e-4)
 
 
 @EITHER

@@ -74,7 +74,7 @@ def test_a_look_of_one_avatar_is_added_to_that_of_all() -> None:
     assert asked.look_of("ana").emotion == asked.look.emotion
     assert asked.look_of("mira") == asked.look
     with pytest.raises(ValidationError):
-        asked.look.emotion[0].at_s = 1.0  # type: ignore[misc]
+        asked.look.emotion[0].at_s = 1.0
 
 
 def test_controls_are_offered_with_their_set_defaults_and_only_where_they_do_something() -> None:

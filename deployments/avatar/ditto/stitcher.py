@@ -101,9 +101,10 @@ class Stitcher:
     ) -> tuple[FloatArray, FloatArray, StitchState]:
         """Key points of the source and of the driven face, each (n, 21, 3), of motion (n, 265)."""
         source, driven = np.zeros((2, len(motion), N_POINTS, 3), np.float32)
+        still = None if self.source.is_video else key_points(self.source.infos[0])
         for i, row in enumerate(motion):
             info, state = self._driven(state, row)
-            source[i] = key_points(self.source.info(state.frame))
+            source[i] = key_points(self.source.info(state.frame)) if still is None else still
             driven[i] = key_points(info)
             state = replace(state, frame=state.frame + 1)
         if self.settings.stitches and len(motion):
