@@ -34,9 +34,9 @@ def profile(name: str) -> AppConfig:
 def fetch(needs: list[ModelNeed], folder: Path) -> None:
     """As far as serving looks without a manifest."""
     for need in needs:
-        (folder / need.name).mkdir()
-        for name in need.files:
-            (folder / need.name / name).touch()
+        for file in (folder / need.name / name for name in need.files):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
 
 
 def problems(config: AppConfig, name: str) -> list[str]:
@@ -51,8 +51,8 @@ def problems(config: AppConfig, name: str) -> list[str]:
         ("embedded", []),
         ("fake-l4", []),
         ("cpu", ["faster-whisper-small"]),
-        ("l4", ["faster-whisper-large-v3-turbo", "xtts-v2"]),
-        ("production", ["faster-whisper-large-v3-turbo", "xtts-v2"]),
+        ("l4", ["faster-whisper-large-v3-turbo", "xtts-v2", "ditto"]),
+        ("production", ["faster-whisper-large-v3-turbo", "xtts-v2", "ditto"]),
     ],
 )
 def test_a_profile_needs_what_its_engines_do(name: str, models: list[str]) -> None:
@@ -60,7 +60,7 @@ def test_a_profile_needs_what_its_engines_do(name: str, models: list[str]) -> No
 
 
 def test_every_missing_model_is_a_line_with_its_place_and_the_command(tmp_path: Path) -> None:
-    whisper, xtts, licence = problems(profile("l4"), "l4")
+    whisper, xtts, ditto, licence = problems(profile("l4"), "l4")
     command = "run: make models PROFILE=l4"
     folder = tmp_path / "faster-whisper-large-v3-turbo"
     assert whisper == (
@@ -68,6 +68,7 @@ def test_every_missing_model_is_a_line_with_its_place_and_the_command(tmp_path: 
     )
     assert xtts == f"the model xtts-v2: {tmp_path}/xtts-v2/config.json is missing; {command}"
     assert "Coqui Public Model License" in licence
+    assert ditto.startswith(f"the model ditto: {tmp_path}/ditto/ditto_pytorch/models/")
 
 
 def test_a_licence_that_nobody_accepted_stops_the_start_and_its_name_lets_it_go_on(
