@@ -42,19 +42,17 @@ class Exports:
 
 
 @pytest.fixture(scope="session")
-def tiny_exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+def tiny_exports(tiny_ditto: Path, tmp_path_factory: pytest.TempPathFactory) -> Exports:
     """Exported once: that takes most of the time of the tests that need it."""
     pytest.importorskip("torch", reason="the networks need torch, which make test installs")
     pytest.importorskip("onnxscript", reason="torch exports with onnxscript, of make test")
     from deployments.avatar.ditto.export import Form, exported
     from deployments.avatar.ditto.files import NETWORKS, below
     from deployments.avatar.ditto.kept import Kept
-    from tests.tiny_models.make_tiny_ditto import build
 
-    folder = tmp_path_factory.mktemp("tiny_ditto")
-    build(folder, seed=7)
-    files, kept = below(folder, NETWORKS["torch", False]), Kept(folder / "engines")
+    files = below(tiny_ditto, NETWORKS["torch", False])
+    kept = Kept(tmp_path_factory.mktemp("engines"))
     graphs = exported(files, kept, Form(), print)
     warp = {"warp_network": files["warp_network"]}
     [half_warp] = exported(warp, kept, Form(half=True), print).values()
-    return Exports(folder, files, kept.folder, graphs, half_warp)
+    return Exports(tiny_ditto, files, kept.folder, graphs, half_warp)

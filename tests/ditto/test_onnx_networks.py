@@ -11,12 +11,14 @@ from deployments.avatar.ditto.kept import Kept
 from deployments.avatar.ditto.onnx_networks import OnnxNetworks
 from deployments.avatar.ditto.runtime import Networks
 from deployments.avatar.ditto.sessions import OnnxGraph, opened
+from deployments.avatar.engine import DrawRequest
 from deployments.errors import EngineLoadError
 from tests.ditto.conftest import Exports
 from tests.ditto.fill_weights import det_uniform
 from tests.ditto.golden import furthest, golden
 from tests.ditto.inputs import picture, points, windows_of
 from tests.ditto.published_files import published_files
+from tests.ditto.replies import mira, stretch, tiny_engine, voice
 
 torch = pytest.importorskip("torch", reason="the networks need torch, which make test installs")
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed; make test installs it")
@@ -87,6 +89,24 @@ def test_faces_in_half_precision_are_nearly_the_same(
     [wanted], [got] = single(**fed), warp(**fed)
     assert got.dtype == np.float16
     assert furthest(got, wanted) < 1e-2
+
+
+def test_a_reply_begun_in_torch_goes_on_in_onnx_runtime(
+    tiny_exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGINES_DIR", str(tiny_exports.folder))
+    engines = [tiny_engine(tiny_exports.root, runtime=name) for name in ("torch", "onnxruntime")]
+    portraits = [mira(engine) for engine in engines]
+    sound = voice(30)
+    _, state = engines[0].move(portraits[0], stretch(engines[0], sound, range(11)))
+    motions, frames = [], []
+    for engine, portrait in zip(engines, portraits, strict=True):
+        motion, _ = engine.move(portrait, stretch(engine, sound, range(11, 30), state))
+        [frame] = engine.draw([DrawRequest(portrait, motion[5], 0.0)])
+        motions.append(motion)
+        frames.append(frame.astype(int))
+    assert furthest(motions[1], motions[0]) < 1e-4
+    assert furthest(frames[1], frames[0]) <= 1
 
 
 @pytest.mark.parametrize("form", ["sample", "sample_by_gathering"])

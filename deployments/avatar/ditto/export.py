@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,7 @@ def _of_network(
     return found
 
 
+@cache
 def _digest_of_sources() -> str:
     """Of the code that says what an export computes: another one makes other files."""
     here = Path(__file__).parent
