@@ -1,5 +1,7 @@
 """The simulated clock of ``benchmarks/ditto.py``."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.ditto_sessions import BLOCK, DELAY_S, FRAME_S, cost, latest_s, sessions
@@ -37,3 +39,31 @@ def test_one_session_is_as_early_as_its_window_and_its_frame_allow() -> None:
 
 def test_a_batch_between_two_sizes_takes_as_long_as_the_larger() -> None:
     assert [cost({1: 1.0, 4: 2.0}, n) for n in (1, 2, 4)] == [1.0, 2.0, 2.0]
+
+
+def result(share: float, plain_s: float = 1.0, half: bool = False) -> Any:
+    """Of a CPU with a peak of 1 TFLOP/s, on which a frame is 1 TFLOP."""
+    pytest.importorskip("torch", reason="the benchmark of Ditto needs torch")
+    from benchmarks.ditto import Result, Row
+
+    rows = [Row("frame", 1, "float32", 1 / share, 1e12, 1e12)]
+    windows = {1: 0.5, 2: 0.8}
+    return Result("2 threads", False, half, {"float32": 1e12}, rows, windows, plain_s, 2.0)
+
+
+def test_a_share_is_of_operations_that_were_done() -> None:
+    row = result(0.5).rows[0]
+    assert row.share == pytest.approx(0.5)
+    assert row.published_share == pytest.approx(1.234 / 2)
+
+
+def test_a_cpu_is_judged_by_its_frame_and_its_window() -> None:
+    from benchmarks.ditto import verdicts
+
+    assert [verdict.is_ok for verdict in verdicts(result(0.61))] == [True, True]
+    assert [verdict.is_ok for verdict in verdicts(result(0.59, plain_s=0.7))] == [False, False]
+
+
+def test_what_was_measured_comes_to_frames_and_a_delay() -> None:
+    served = result(0.5).served()
+    assert served == {"frames_per_s": 0.5, "live_sessions": 0, "first_frame_ms": 2500.0}
