@@ -1,6 +1,6 @@
 """Where the published checkpoint keeps what, under one folder.
 
-Source: the published layout (digital-avatar/ditto-talkinghead at Hugging Face). The code is
+Source: the published layout (digital-avatar/ditto-talkinghead at Hugging Face). Its code is
 Apache-2.0; what its detectors are made from (InsightFace) may be used non-commercially only.
 """
 

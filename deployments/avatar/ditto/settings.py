@@ -24,6 +24,7 @@ from deployments.weights import ModelNeed
 FPS = 25  # of the published checkpoint, and of no other
 NAME = "ditto"
 SOURCE = "hf://digital-avatar/ditto-talkinghead"
+LICENCE = "apache-2.0, its code; whether the weights too, its page has to say"
 DETECTORS_LICENCE = "insightface-non-commercial"
 
 Emotion: TypeAlias = Literal[
@@ -142,7 +143,7 @@ class DittoSettings(Settings):
         configs = {f"{CONFIGS}/{name}" for name in (self.live_config, self.offline_config)}
         detectors = DETECTORS.values() if self.detectors == "published" else ()
         files = (*self.networks().values(), *sorted(configs), *detectors)
-        return ModelNeed(NAME, SOURCE, files, licence="apache-2.0")
+        return ModelNeed(NAME, SOURCE, files, licence=LICENCE)
 
 
 def licence_refusal(settings: DittoSettings) -> str:
