@@ -130,7 +130,7 @@ def main() -> int:
     result = measured(Clock(device, n_runs), half, _name(device))
     facts = machine.facts()
     show_all(result)
-    show("Measured on", f"{result.device}; {Machine.describe(facts)}; torch {torch.__version__}")
+    show("Measured on", f"{result.device}, torch {torch.__version__}; {Machine.describe(facts)}")
     judged = verdicts(result)
     show("Against the targets", verdict_table(judged))
     figures = {**result.json(), "verdicts": [verdict.json() for verdict in judged]}
