@@ -66,7 +66,7 @@ def test_motion_is_alike(in_torch: Networks[Any], in_plans: Networks[Any], n: in
     assert furthest(in_plans.stitch(source, driven), in_torch.stitch(source, driven)) < 1e-4
 
 
-@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("n", [1, 3, 5])
 def test_faces_are_painted_alike(in_torch: Networks[Any], in_plans: Networks[Any], n: int) -> None:
     pictures = [picture(seed) for seed in range(n)]
     wanted = in_torch.paint([in_torch.appearance(one) for one in pictures], points(6, n))

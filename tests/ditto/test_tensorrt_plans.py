@@ -46,8 +46,8 @@ GRAPHS = (
 
 
 def test_a_network_in_half_precision_becomes_a_smaller_plan(tiny_exports: Exports) -> None:
-    single = build(trt, "warp_network", tiny_exports.graphs["warp_network"].read_bytes())
-    half = build(trt, "warp_network", tiny_exports.half_warp.read_bytes())
+    single = build(trt, "warp_network", tiny_exports.graphs["warp_network"].read_bytes(), 8)
+    half = build(trt, "warp_network", tiny_exports.half_warp.read_bytes(), 8)
     assert len(half) < 0.9 * len(single)
 
 
@@ -76,11 +76,12 @@ def test_another_card_version_precision_or_file_has_another_plan(
         plans(kept, Said(), gpu=Gpu("NVIDIA L40S", "8.9")).path("decoder", stitch(tiny_exports)),
         plans(kept, Said(), gpu=Gpu("NVIDIA L4", "9.0")).path("decoder", stitch(tiny_exports)),
         plans(kept, Said(), is_half=False).path("decoder", stitch(tiny_exports)),
+        plans(kept, Said(), frames=4).path("decoder", stitch(tiny_exports)),
         plans(kept, Said(), memory_gb=2.0).path("decoder", stitch(tiny_exports)),
     ]
     monkeypatch.setattr(trt, "__version__", "99.0")
     paths.append(plans(kept, Said()).path("decoder", stitch(tiny_exports)))
-    assert len(set(paths)) == 8
+    assert len(set(paths)) == 9
     record = json.loads(Path(f"{paths[0]}.json").read_text())
     assert record["made_of"]["gpu"] == {"name": "NVIDIA L4", "capability": "8.9"}
     assert record["made_of"]["library"].startswith("tensorrt_rtx ")
@@ -154,13 +155,13 @@ def test_what_cannot_be_built_says_why(tiny_exports: Exports) -> None:
     import onnx
 
     with pytest.raises(EngineLoadError, match=r"cannot build decoder: .+"):
-        build(trt, "decoder", b"not ONNX")
+        build(trt, "decoder", b"not ONNX", 8)
     model = onnx.load(stitch(tiny_exports))
     model.graph.node[0].op_type = "GridSample3D"
     with pytest.raises(EngineLoadError, match="GridSample3D"):
-        build(trt, "stitch_network", model.SerializeToString())
+        build(trt, "stitch_network", model.SerializeToString(), 8)
     with pytest.raises(EngineLoadError, match="how large its size 'batch' is"):
-        build(trt, "another", stitch(tiny_exports).read_bytes())
+        build(trt, "another", stitch(tiny_exports).read_bytes(), 8)
 
 
 def test_without_the_library_or_a_gpu_it_is_said_how_to_get_it(
@@ -170,7 +171,7 @@ def test_without_the_library_or_a_gpu_it_is_said_how_to_get_it(
     monkeypatch.setenv("ENGINES_DIR", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(EngineLoadError, match="needs a GPU"):
-        Workshop.of("cuda", True, None, Said())
+        Workshop.of("cuda", True, None, 8, Said())
     name = "deployments.avatar.ditto.tensorrt.library.import_module"
     monkeypatch.setattr(name, lambda name: __import__(f"{name}_that_is_not_there"))
     with pytest.raises(EngineLoadError, match="pip install"):

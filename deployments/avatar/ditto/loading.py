@@ -79,7 +79,7 @@ def build_plans(settings: DittoSettings, say: Callable[[str], None]) -> None:
         if settings.runtime == "tensorrt":
             from deployments.avatar.ditto.tensorrt.workshop import Workshop
 
-            Workshop.of(device, half, settings.memory_gb, say).build(files)
+            Workshop.of(device, half, settings.memory_gb, settings.batch, say).build(files)
         elif settings.runtime == "onnxruntime":
             exported(files, Kept(engines_dir()), Form(half), say)
 
@@ -118,7 +118,7 @@ def _networks(settings: DittoSettings, files: dict[str, Path]) -> Networks[Any]:
         return OnnxNetworks(files, device, half, settings.memory_gb)
     from deployments.avatar.ditto.tensorrt.networks import TensorRtNetworks
 
-    return TensorRtNetworks(files, device, half, settings.memory_gb)
+    return TensorRtNetworks(files, device, half, settings.memory_gb, settings.batch)
 
 
 def _is_half(settings: DittoSettings, device: str) -> bool:

@@ -25,30 +25,39 @@ class Span:
 
 
 _SOUND = Span(*[Chunk().n_samples] * 3)
-_ONE = Span(1, 1, 1)
-_FRAMES, _SESSIONS = Span(1, 8, 16), Span(1, 4, 16)
-MOST_STEPS = 50
+_ONE, _SESSIONS, _STEPS = Span(1, 1, 1), Span(1, 4, 16), Span(1, 10, 50)
+_BEST_FRAMES = 8
+MOST_STEPS = _STEPS.most
 """Of the diffusion."""
 
-SPANS: Mapping[str, Mapping[str, Span]] = {
-    "appearance_extractor": {"batch": _ONE},
-    "motion_extractor": {"batch": _ONE},
-    "stitch_network": {"batch": Span(1, 16, 512)},
-    "warp_network": {"batch": _FRAMES},
-    "decoder": {"batch": _FRAMES},
-    "lmdm_window": {"batch": _SESSIONS, "steps": Span(1, 10, MOST_STEPS)},
-    "lmdm_step": {"batch": _SESSIONS, "steps": Span(1, 10, MOST_STEPS)},
-}
-"""By the names of the sizes that each graph leaves open."""
+
+def spans(graph: str, frames: int) -> Mapping[str, Span]:
+    """Of the sizes that a graph leaves open, by their names; at most ``frames`` are drawn at once,
+    since what is between the decoder's layers takes 0.2 GB for each."""
+    drawn = {"batch": Span(1, min(_BEST_FRAMES, frames), frames)}
+    of_lmdm = {"batch": _SESSIONS, "steps": _STEPS}
+    known: dict[str, dict[str, Span]] = {
+        "appearance_extractor": {"batch": _ONE},
+        "motion_extractor": {"batch": _ONE},
+        "stitch_network": {"batch": Span(1, 16, 512)},
+        "warp_network": drawn,
+        "decoder": drawn,
+        "lmdm_window": of_lmdm,
+        "lmdm_step": of_lmdm,
+    }
+    return known.get(graph, {})
 
 
-def build(trt: Any, graph: str, content: bytes, memory_gb: float | None = None) -> bytes:
+def build(
+    trt: Any, graph: str, content: bytes, frames: int, memory_gb: float | None = None
+) -> bytes:
     """The plan of the ONNX file ``content``, for this machine's GPU.
 
     Args:
         trt: ``tensorrt`` or ``tensorrt_rtx``.
         graph: its name: of ``export.GRAPHS_OF``, or ``hubert``.
         content: of the file.
+        frames: at most drawn at once.
         memory_gb: the most that it may need beside its weights and values.
 
     Raises:
@@ -63,7 +72,7 @@ def build(trt: Any, graph: str, content: bytes, memory_gb: float | None = None) 
     config = builder.create_builder_config()
     if memory_gb is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(memory_gb * 1e9))
-    config.add_optimization_profile(_profile(builder, network, graph))
+    config.add_optimization_profile(_profile(builder, network, graph, frames))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _failed(graph, log.errors)
@@ -91,32 +100,28 @@ def _strongly_typed(trt: Any) -> int:
     return 0 if flag is None else 1 << int(flag)
 
 
-def _profile(builder: Any, network: Any, graph: str) -> Any:
+def _profile(builder: Any, network: Any, graph: str, frames: int) -> Any:
     profile = builder.create_optimization_profile()
     for i in range(network.num_inputs):
         tensor = network.get_input(i)
-        spans = list(_spans(graph, tensor))
-        shapes = ([getattr(span, end) for span in spans] for end in ("least", "best", "most"))
+        axes = list(_axes(graph, tensor, spans(graph, frames)))
+        shapes = ([getattr(span, end) for span in axes] for end in ("least", "best", "most"))
         profile.set_shape(tensor.name, *shapes)
     return profile
 
 
-def _spans(graph: str, tensor: Any) -> Iterator[Span]:
+def _axes(graph: str, tensor: Any, named: Mapping[str, Span]) -> Iterator[Span]:
     """Of each axis of an input."""
     for axis, size in enumerate(tensor.shape):
+        name = tensor.get_dimension_name(axis)
         if size >= 0:
             yield Span(size, size, size)
         elif graph == "hubert":  # published; it names its sizes as it likes
             yield _SOUND if axis else _ONE
+        elif name in named:
+            yield named[name]
         else:
-            yield _named(graph, tensor.get_dimension_name(axis))
-
-
-def _named(graph: str, name: str) -> Span:
-    span = SPANS.get(graph, {}).get(name)
-    if span is None:
-        raise _failed(graph, [f"nobody knows how large its size {name!r} is"])
-    return span
+            raise _failed(graph, [f"nobody knows how large its size {name!r} is"])
 
 
 def _told(error: Any) -> str:

@@ -129,16 +129,18 @@ class TensorRtNetworks(PlanNetworks):
         device: str = "cuda",
         half: bool = True,
         memory_gb: float | None = None,
+        frames: int = 8,
         say: Callable[[str], None] = log,
     ) -> None:
         """``files``: of each of ``weights.NETWORKS``, and ``hubert``. ``half``: draw in half
         precision. ``memory_gb``: the most that this process's tensors may take of the GPU, and a
-        network's layers while it is built. ``say`` is told what takes long.
+        network's layers while it is built; weights come on top. ``frames``: at most drawn at once.
+        ``say`` is told what takes long.
 
         Raises:
             EngineLoadError: TensorRT or the GPU is missing, or a plan cannot be built.
         """
-        engines = Workshop.of(device, half, memory_gb, say).engines(files)
+        engines = Workshop.of(device, half, memory_gb, frames, say).engines(files)
         super().__init__(imported(), engines, CudaCard(device, memory_gb))
 
 
@@ -206,8 +208,8 @@ class _GuidedInside(_PlanSampler):
 
 
 def cuts(n: int, most: int) -> Iterator[slice]:
-    """``n`` in batches of powers of two, the largest first: few sizes, so few recordings, and none
-    is filled up, since a single frame already fills a card. ``most`` is a power of two."""
+    """``n`` in batches of ``most``, a half of it, a quarter: few sizes, so few recordings, and none
+    is filled up, since a single frame already fills a card."""
     first, size = 0, most
     while first < n:
         while size > n - first:

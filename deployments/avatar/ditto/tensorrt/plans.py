@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.avatar.ditto.kept import Kept, digest_of
-from deployments.avatar.ditto.tensorrt.builder import SPANS, build
+from deployments.avatar.ditto.tensorrt.builder import build, spans
 from deployments.errors import EngineLoadError
 
 
@@ -42,7 +42,8 @@ def gpu_of(device: str) -> Gpu:
 class Plans:
     """Builds with ``trt`` for ``gpu``, keeps in ``kept``, tells ``say`` what takes long.
 
-    ``is_half`` and ``memory_gb`` are as the networks were exported and are to be built.
+    ``is_half``: as the networks were exported. ``frames``: at most drawn at once. ``memory_gb``:
+    see ``build``.
     """
 
     trt: Any
@@ -50,6 +51,7 @@ class Plans:
     kept: Kept
     say: Callable[[str], None]
     is_half: bool = True
+    frames: int = 8
     memory_gb: float | None = None
 
     def path(self, graph: str, onnx: Path) -> Path:
@@ -80,19 +82,19 @@ class Plans:
     def _built(self, graph: str, onnx: Path) -> Path:
         self.say(f"{graph}: building a plan for {self.gpu.name}")
         began = time.monotonic()
-        plan = build(self.trt, graph, onnx.read_bytes(), self.memory_gb)
+        plan = build(self.trt, graph, onnx.read_bytes(), self.frames, self.memory_gb)
         path = self.kept.put(f"{graph}.plan", self._made_of(graph, onnx), plan)
         seconds = time.monotonic() - began
         self.say(f"{graph}: {seconds:.0f} s, {len(plan) / 1e6:.0f} MB, {path}")
         return path
 
     def _made_of(self, graph: str, onnx: Path) -> Mapping[str, Any]:
-        spans = {name: asdict(span) for name, span in SPANS.get(graph, {}).items()}
+        profile = {name: asdict(span) for name, span in spans(graph, self.frames).items()}
         return {
             "onnx": digest_of(onnx),
             "library": f"{self.trt.__name__} {self.trt.__version__}",
             "gpu": asdict(self.gpu),
             "precision": "half" if self.is_half else "single",
-            "spans": spans,
+            "profile": profile,
             "flags": {"strongly_typed": True, "memory_gb": self.memory_gb},
         }

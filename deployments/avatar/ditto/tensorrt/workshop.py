@@ -21,15 +21,15 @@ class Workshop:
 
     @staticmethod
     def of(
-        device: str, half: bool, memory_gb: float | None, say: Callable[[str], None]
+        device: str, half: bool, memory_gb: float | None, frames: int, say: Callable[[str], None]
     ) -> "Workshop":
-        """That of this machine, its plans kept in ``engines_dir()``.
+        """That of this machine, its plans kept in ``engines_dir()``; the rest as for ``Plans``.
 
         Raises:
             EngineLoadError: the library or the GPU is missing, or the folder cannot be used.
         """
-        trt = imported()
-        return Workshop(Plans(trt, gpu_of(device), Kept(engines_dir()), say, half, memory_gb))
+        trt, kept = imported(), Kept(engines_dir())
+        return Workshop(Plans(trt, gpu_of(device), kept, say, half, frames, memory_gb))
 
     def build(self, files: Mapping[str, Path]) -> dict[str, Path]:
         """A plan for each graph of the checkpoint; those that are there already stay.
