@@ -86,7 +86,8 @@ def _products(a: Any, b: Any, n: int) -> None:
 
 def _recorded(call: Call) -> Any:
     graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-    with torch.cuda.stream(aside), torch.backends.cudnn.flags(benchmark=True):
+    choosing = torch.backends.cudnn.flags(enabled=True, benchmark=True)
+    with torch.cuda.stream(aside), choosing:
         for _ in range(_N_TRIALS):
             call()
         aside.synchronize()

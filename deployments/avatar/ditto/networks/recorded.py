@@ -88,7 +88,7 @@ class RecordedPainting:
         volumes, motion = (torch.stack([one] * size) for one in self._like)
         aside = torch.cuda.Stream(volumes.device)
         aside.wait_stream(torch.cuda.current_stream(volumes.device))
-        with torch.cuda.stream(aside), torch.backends.cudnn.flags(benchmark=True):
+        with torch.cuda.stream(aside), _choosing():
             for _ in range(_N_TRIALS):
                 self._painter(volumes, motion)
             aside.synchronize()
@@ -96,6 +96,11 @@ class RecordedPainting:
             with torch.cuda.graph(graph, pool=self._pool, stream=aside):
                 painted = self._painter(volumes, motion)
         return _Recording(graph, volumes, motion, painted)
+
+
+def _choosing() -> Any:
+    """cuDNN tries its algorithms and keeps the fastest for each shape."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True)
 
 
 def batches(n: int, sizes: Sequence[int] = SIZES) -> list[tuple[int, int]]:

@@ -70,8 +70,8 @@ class TorchNetworks:
 
     def motion_info(self, picture: FloatArray) -> Info:
         """The parts of ``vector.py`` with ``kp``, each (k,), of a picture (3, 256, 256)."""
-        # Not in TF32: every replica has to find the same points.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        # cuDNN would calculate in TF32, and every replica has to find the same points.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=False):
             info = self._motion(self._tensor(picture)[None])
         return {name: part[0].cpu().numpy() for name, part in info._asdict().items()}
 
