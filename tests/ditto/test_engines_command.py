@@ -32,6 +32,14 @@ def test_a_profile_without_such_engines_needs_none(
     assert capsys.readouterr().out == "The profile embedded needs no engines built.\n"
 
 
+def test_torch_needs_nothing_built_not_even_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+    assert run(monkeypatch, profile(tmp_path, runtime="torch", memory_gb=3.3)) == 0
+    assert "nothing has to be built" in capsys.readouterr().out
+
+
 def test_what_there_is_stays_and_what_is_missing_is_made(
     tiny_exports: Exports,
     tmp_path: Path,

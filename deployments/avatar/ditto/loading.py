@@ -72,15 +72,17 @@ def build_plans(settings: DittoSettings, say: Callable[[str], None]) -> None:
     Raises:
         EngineLoadError: as ``loaded``.
     """
-    folder = _folder(settings)
-    files, device = below(folder, settings.networks()), _device(settings)
-    half = _is_half(settings, device)
+    if settings.runtime == "torch":
+        say("ditto: nothing has to be built for runtime: torch")
+        return
+    folder, device = _folder(settings), _device(settings)
+    files, half = below(folder, settings.networks()), _is_half(settings, device)
     with _refusing(folder):
         if settings.runtime == "tensorrt":
             from deployments.avatar.ditto.tensorrt.workshop import Workshop
 
             Workshop.of(device, half, settings.memory_gb, settings.batch, say).build(files)
-        elif settings.runtime == "onnxruntime":
+        else:
             exported(files, Kept(engines_dir()), Form(half), say)
 
 
