@@ -3,7 +3,8 @@
 Every network at full size with random weights, in batches: milliseconds, operations, and the share
 of what a matrix product reaches in the same run; from these frames a second, live sessions at 25
 frames a second of which none is late, the delay of the first frame, memory; and the diffusion
-against its plain form. HuBERT is not among them: it comes as a file for ONNX Runtime.
+against its plain form. Not among them: HuBERT, which comes as a file for ONNX Runtime, and the
+stitch network, a twentieth of a millisecond on any processor.
 
 Run: ``python -m benchmarks.ditto [--device cuda] [--half] [--quick]``; wants torch and numpy, and
 on a CPU some three minutes. Ends in one line of JSON on stdout.

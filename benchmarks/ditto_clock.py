@@ -86,6 +86,7 @@ def _products(a: Any, b: Any, n: int) -> None:
 
 def _recorded(call: Call) -> Any:
     graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
     choosing = torch.backends.cudnn.flags(enabled=True, benchmark=True)
     with torch.cuda.stream(aside), choosing:
         for _ in range(_N_TRIALS):

@@ -42,21 +42,18 @@ class Work:
 def works(device: torch.device, half: bool) -> list[Work]:
     """All that runs for a portrait and for a frame, the dearest last."""
     ready = {name: _ready(name, device, half) for name in (*HALVED, "motion_extractor")}
-    ready["stitch_network"] = fold(_random("stitch_network"))  # always on the processor
     dtype = drawing_dtype(half, device.type)
     painter = Painter(ready["warp_network"], ready["decoder"])
 
     def volumes(n: int) -> Any:
         return _normal(n, *VOLUME).to(device, dtype)
 
-    def points(n: int, to: torch.device = device) -> list[Any]:
+    def points(n: int) -> list[Any]:
         source = 0.3 * _normal(n, *POINTS)
-        return [source.to(to), (source + 0.02 * _normal(n, *POINTS)).to(to)]
+        return [source.to(device), (source + 0.02 * _normal(n, *POINTS)).to(device)]
 
-    here = torch.device("cpu")
     single = torch.float32
     inputs: dict[str, tuple[torch.dtype, Any, Callable[[int], list[Any]]]] = {
-        "stitch_network": (single, None, lambda n: points(n, here)),
         "motion_extractor": (single, None, lambda n: [_picture(n).to(device)]),
         "appearance_extractor": (dtype, None, lambda n: [_picture(n).to(device, dtype)]),
         "warp_network": (dtype, None, lambda n: [volumes(n), *points(n)]),

@@ -31,7 +31,7 @@ def _one_pass(
     net: Any, x: Tensor, frame_before: Tensor, time: int, tokens: Tensor, hidden: Tensor
 ) -> Tensor:
     n, frames, _ = x.shape
-    features = net.time_mlp(torch.tensor([time]))
+    features = net.time_mlp(torch.tensor([time], device=x.device))
     t = net.to_time_cond(features) + hidden
     time_tokens = net.to_time_tokens(features).reshape(1, 2, -1).expand(n, -1, -1)
     memory = net.norm_cond(torch.cat((tokens, time_tokens), dim=1))
@@ -81,7 +81,7 @@ def _attention(attention: Any, rotary: Any, x: Tensor, memory: Tensor) -> Tensor
 
 
 def _turned(rotary: Any, x: Tensor) -> Tensor:
-    angles = torch.outer(torch.arange(x.shape[1]), rotary.freqs)
+    angles = torch.outer(torch.arange(x.shape[1], device=x.device), rotary.freqs)
     cos, sin = angles.cos(), angles.sin()
     even, odd = x[..., ::2], x[..., 1::2]
     return torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1).flatten(-2)

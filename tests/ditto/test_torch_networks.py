@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from deployments.avatar.ditto.files import NETWORKS, below
 from deployments.avatar.ditto.runtime import Networks
 from deployments.avatar.ditto.vector import FloatArray
+from deployments.avatar.ditto.weights import build_network
 from tests.ditto.fill_weights import det_image, det_uniform
+from tests.tiny_models.make_tiny_ditto import sizes as tiny_sizes
 
 torch = pytest.importorskip("torch", reason="the networks need torch, which make test installs")
 pytest.importorskip("onnxruntime", reason="HuBERT runs in ONNX Runtime, which make test installs")
@@ -118,3 +120,35 @@ def test_batches_are_of_the_sizes_that_fit_into_memory() -> None:
     from deployments.avatar.ditto.networks.recorded import batches
 
     assert batches(5, (1, 2)) == [(2, 2), (2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "half"])
+def test_every_network_computes_where_its_weights_are(half: bool) -> None:
+    """On torch's device without memory: as on a GPU, whatever is made elsewhere is refused."""
+    from deployments.avatar.ditto.networks.painter import Painter
+    from tests.ditto.plain_lmdm import plain_denoise
+
+    nets = {name: tiny_network(name, half) for name in tiny_sizes()}
+    paint = Painter(nets["warp_network"], nets["decoder"])
+    dtype = torch.float16 if half else torch.float32
+    [faces] = paint(nowhere(1, 4, 4, 64, 64).to(dtype), nowhere(1, 2, 21, 3))
+    assert faces.shape == (512, 512, 3)
+    assert nets["appearance_extractor"](nowhere(1, 3, 256, 256).to(dtype)).is_meta
+    assert nets["motion_extractor"](nowhere(1, 3, 256, 256)).kp.is_meta
+    x, before, condition = nowhere(2, 80, 265), nowhere(2, 265), nowhere(2, 80, 1103)
+    denoiser = nets["lmdm"]
+    window = denoiser.begin(before, condition, denoiser.tables([999, 19]))
+    assert denoiser.denoise(x, window, 1).is_meta
+    plain = build_network("lmdm", "cpu", **tiny_sizes()["lmdm"]).to("meta")
+    assert plain_denoise(plain, x, before, condition, 19).is_meta
+
+
+def tiny_network(name: str, half: bool) -> Any:
+    from deployments.avatar.ditto.networks.folding import fold
+    from deployments.avatar.ditto.networks.precision import prepare
+
+    return prepare(name, fold(build_network(name, "cpu", **tiny_sizes()[name])), half).to("meta")
+
+
+def nowhere(*shape: int) -> Any:
+    return torch.empty(shape, device="meta")
