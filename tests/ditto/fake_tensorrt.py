@@ -109,6 +109,9 @@ class FakeContext:
         assert n_bytes >= self.engine.device_memory_size_v2
         self.memory = address
 
+    def is_stream_capturable(self, stream: int) -> bool:
+        return stream == FakeCard.STREAM
+
     def execute_async_v3(self, stream: int) -> bool:
         assert stream == FakeCard.STREAM
         assert self.memory
@@ -152,9 +155,12 @@ class FakeCard:
         self.n_allocated += 1
         return torch.full((n,), 77, dtype=getattr(torch, dtype))
 
-    def recorded(self, work: Callable[[int], None]) -> Callable[[], None]:
-        self.n_recorded += 1
+    def recorded(
+        self, work: Callable[[int], None], may_record: Callable[[int], bool]
+    ) -> Callable[[], None]:
         work(self.STREAM)
+        assert may_record(self.STREAM)
+        self.n_recorded += 1
         return lambda: work(self.STREAM)
 
     def working(self) -> AbstractContextManager[Any]:

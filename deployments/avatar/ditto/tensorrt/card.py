@@ -42,15 +42,20 @@ class CudaCard:
 
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def recorded(self, work: Callable[[int], None]) -> Callable[[], None]:
+    def recorded(
+        self, work: Callable[[int], None], may_record: Callable[[int], bool]
+    ) -> Callable[[], None]:
         """As ``Card.recorded``; what is loaded or compiled late is so before the recording."""
         import torch
 
-        work(self._stream.cuda_stream)
+        stream = self._stream.cuda_stream
+        work(stream)
         self._stream.synchronize()
+        if not may_record(stream):
+            return lambda: work(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            work(self._stream.cuda_stream)
+            work(stream)
         again: Callable[[], None] = graph.replay
         return again
 

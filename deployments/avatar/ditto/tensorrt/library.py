@@ -51,3 +51,12 @@ def new_context(trt: Any, engine: Any) -> Any:
     eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
     config.dynamic_shapes_kernel_specialization_strategy = eager
     return engine.create_execution_context(config)
+
+
+def can_be_recorded(trt: Any, context: Any, stream: int) -> bool:
+    """Whether what ``context`` launches on ``stream`` may become a CUDA graph.
+
+    TensorRT for RTX says so of each context; with TensorRT's own it holds for whatever has only
+    sizes that its inputs' shapes give, as all of these networks have.
+    """
+    return trt.__name__ != "tensorrt_rtx" or bool(context.is_stream_capturable(stream))

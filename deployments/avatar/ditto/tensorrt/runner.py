@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
 
-from deployments.avatar.ditto.tensorrt.library import new_context
+from deployments.avatar.ditto.tensorrt.library import can_be_recorded, new_context
 from deployments.errors import EngineInputError, EngineRuntimeError
 
 _PROFILE = 0  # the only one of each plan
@@ -26,8 +26,13 @@ class Card(Protocol):
         """A tensor (n,); ``dtype`` by torch's name."""
         ...
 
-    def recorded(self, work: Callable[[int], None]) -> Callable[[], None]:
-        """Has done ``work`` once, which is given a stream's handle, and does it again each call."""
+    def recorded(
+        self, work: Callable[[int], None], may_record: Callable[[int], bool]
+    ) -> Callable[[], None]:
+        """Has done ``work`` once, and does it again each call; from a recording if it then may.
+
+        Both are given a stream's handle.
+        """
         ...
 
 
@@ -114,7 +119,10 @@ class Runner:
         }
         for name, tensor in tensors.items():
             context.set_tensor_address(name, tensor.data_ptr())
-        again = self._card.recorded(lambda stream: self._launch(context, stream))
+        again = self._card.recorded(
+            lambda stream: self._launch(context, stream),
+            lambda stream: can_be_recorded(self._trt, context, stream),
+        )
         return _Recording(context, tensors, again)
 
     def _launch(self, context: Any, stream: int) -> None:
