@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deployments.avatar.ditto.blink import Gaps, blink_rows
-from deployments.avatar.ditto.features import Chunk, Features, frames_in
+from deployments.avatar.ditto.features import Chunk, Features, frames_in, sparing
 from deployments.avatar.ditto.vector import FloatArray
 from tests.ditto.fill_weights import det_uniform
 from tests.ditto.golden import golden
@@ -71,6 +71,22 @@ def test_silence_is_heard_too() -> None:
     rows = Features(hubert, Chunk(is_live=True)).silence(70)
     assert len(rows) == int(golden("20_wav2feat")["silence70_frames"])
     assert not rows[:, :401].any()
+
+
+def test_silence_is_heard_once_and_never_again() -> None:
+    heard: list[int] = []
+
+    def listening(samples: FloatArray) -> FloatArray:
+        heard.append(len(samples))
+        return hubert(samples)
+
+    sound = np.pad(det_uniform(4, (9000,)), 64_000)
+    spared = Features(sparing(listening), Chunk())
+    np.testing.assert_array_equal(whole(spared, sound), whole(Features(hubert, Chunk()), sound))
+    assert len(heard) < 10  # of 43 windows those with sound in them, and one without
+    n_before = len(heard)
+    whole(spared, np.zeros(64_000, np.float32))
+    assert len(heard) == n_before
 
 
 @pytest.mark.parametrize(

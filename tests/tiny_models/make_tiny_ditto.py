@@ -19,8 +19,8 @@ from deployments.avatar.ditto.files import CONFIGS, LIVE_CONFIG, NETWORKS, OFFLI
 from tests.ditto.fill_weights import det_uniform, fill_module, source_info
 
 _WRAPPERS = {"stitch_network": "retarget_shoulder", "lmdm": "model_state_dict"}
-_MOTION = 0.06  # of the last layer of the diffusion: how far the face moves
-_LOUD = 4.0  # of HuBERT's rows
+_MOTION = 0.025  # of the last layer of the diffusion: how far the face moves
+_LOUD = 40.0  # of HuBERT's rows
 _HEADS = {"kp": 0.1, "exp": 0.02, "t": 0.03, "scale": 0.05}  # how much a picture says of its face
 
 

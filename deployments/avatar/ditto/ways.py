@@ -8,7 +8,7 @@ from random import Random
 from deployments.avatar.ditto.blink import blink_rows
 from deployments.avatar.ditto.condition import Character, Conditions
 from deployments.avatar.ditto.controls import BLINK_RATE, blink_gaps, emotion, stitching
-from deployments.avatar.ditto.features import Chunk, Features, Hubert
+from deployments.avatar.ditto.features import Chunk, Features, Hubert, sparing
 from deployments.avatar.ditto.motion import MotionPath, frames_ahead
 from deployments.avatar.ditto.published_config import Published
 from deployments.avatar.ditto.stitcher import (
@@ -38,8 +38,9 @@ class Way:
 
     def __init__(self, asked: Published, hear: Hubert, stitch: StitchNet) -> None:
         self.asked, self._net = asked, stitch
-        self._features = Features(hear, Chunk(is_live=asked.windows.is_live))
-        self._silence = self._features.silence(asked.windows.overlap)
+        is_live = asked.windows.is_live
+        self._features = Features(sparing(hear), Chunk(is_live=is_live))
+        self._silence = self._features.silence(asked.windows.overlap if is_live else 0)
         self.maker = zlib.crc32(repr((asked.windows, asked.n_steps)).encode())
 
     @property
