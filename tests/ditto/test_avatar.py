@@ -2,18 +2,22 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from deployments.avatar.ditto.avatar import DittoAvatar, DittoPortrait
+from deployments.avatar.ditto.vector import FloatArray
 from deployments.avatar.engine import DrawRequest, MoveRequest, MovesTogether
 from deployments.avatar.portraits import builtin_portraits
 from deployments.errors import AvatarError, EngineInputError
 from deployments.types import AudioChunk, PortraitSource, Stretch
-from tests.ditto.replies import TAIL, cuts, mira, spoken, stretch, tiny_engine, voice
+from tests.ditto.fake_networks import FakeNetworks
+from tests.ditto.replies import TAIL, cuts, fake_engine, mira, spoken, stretch, tiny_engine, voice
 
 pytest.importorskip("torch", reason="the networks need torch, which make test installs")
 pytest.importorskip("onnxruntime", reason="HuBERT needs onnxruntime, which make test installs")
@@ -213,3 +217,29 @@ def test_looks_of_all_and_of_one_avatar(tiny_ditto: Path) -> None:
 def test_motion_of_another_engine_is_refused(engine: DittoAvatar, portrait: DittoPortrait) -> None:
     with pytest.raises(EngineInputError, match="motion of shape"):
         engine.draw([DrawRequest(portrait, np.zeros(16, np.float32), 0.1)])
+
+
+class _Failing(FakeNetworks):
+    """A declared fake whose drawing fails as told."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def paint(self, volumes: Sequence[FloatArray], motion: FloatArray) -> NDArray[np.uint8]:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("kind", "raised"),
+    [("OutOfMemoryError", "OutOfMemoryError"), ("AcceleratorError", "LoadError")],
+)
+def test_a_full_card_is_told_from_one_that_is_lost(kind: str, raised: str) -> None:
+    import torch
+
+    engine = fake_engine(_Failing(getattr(torch, kind)("the card")))
+    portrait = mira(engine)
+    motion, _ = engine.move(portrait, idle(2))
+    with pytest.raises(Exception, match="the card") as caught:
+        engine.draw([DrawRequest(portrait, motion[0], 0.1)])
+    assert type(caught.value).__name__.endswith(raised)
