@@ -3,7 +3,7 @@
 Read once, from the profile, when the graph is built. A misspelt key fails there.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,8 +47,13 @@ class TtsConfig(StageConfig):
 
 
 class EncoderConfig(Settings):
-    """One setting for all replicas of a profile, so that their stretches share SPS and PPS."""
+    """One setting for all replicas of a profile, so that their stretches share SPS and PPS.
 
+    ``codec``: ``h264_nvenc`` takes the encoding units of an NVIDIA card, with presets p1 to p7.
+    ``crf``: the lower, the better; of NVENC it is the constant quality (cq).
+    """
+
+    codec: Literal["libx264", "h264_nvenc"] = "libx264"
     preset: str = "veryfast"
     crf: int = Field(default=23, ge=0, le=51)
     frames_per_packet: int = Field(default=5, ge=1)  # 200 ms of video travel together

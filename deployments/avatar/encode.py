@@ -9,7 +9,7 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
 from deployments.config import EncoderConfig
-from deployments.errors import EngineInputError
+from deployments.errors import EngineInputError, EngineLoadError
 from deployments.types import Frame
 
 # No B frames and one reference, so that each frame's unit comes out at once and any replica's
@@ -26,6 +26,7 @@ class StretchEncoder:
 
     Raises:
         EngineInputError: a size that yuv420p cannot hold.
+        EngineLoadError: this machine has no such encoder, or that does not know the preset.
     """
 
     def __init__(
@@ -88,20 +89,44 @@ class StretchEncoder:
 
 
 def _open(settings: EncoderConfig, width_px: int, height_px: int, fps: int) -> VideoCodecContext:
-    context: Any = av.CodecContext.create("libx264", "w")
+    context: Any = av.CodecContext.create(settings.codec, "w")
     context.width, context.height = width_px, height_px
     context.pix_fmt = "yuv420p"
     context.time_base = Fraction(1, fps)
     context.framerate = Fraction(fps, 1)
     context.thread_count = 1
     context.flags |= Flags.global_header
-    context.options = {
+    context.options = _x264(settings) if settings.codec == "libx264" else _nvenc(settings)
+    try:
+        context.open()
+    except av.FFmpegError as error:
+        hint = "; NVENC needs an NVIDIA card and its driver" if "nvenc" in settings.codec else ""
+        text = f"{settings.codec} does not open with preset {settings.preset!r}: {error}{hint}"
+        raise EngineLoadError(text, stage="avatar") from None
+    opened: VideoCodecContext = context
+    return opened
+
+
+def _x264(settings: EncoderConfig) -> dict[str, str]:
+    return {
         "preset": settings.preset,
         "tune": "zerolatency",
         "crf": str(settings.crf),
         "profile": "main",
         "x264-params": _X264_PARAMS,
     }
-    context.open()
-    opened: VideoCodecContext = context
-    return opened
+
+
+def _nvenc(settings: EncoderConfig) -> dict[str, str]:
+    return {
+        "preset": settings.preset,
+        "tune": "ull",
+        "rc": "vbr",
+        "cq": str(settings.crf),
+        "b": "0",  # no bit rate: the quality alone decides
+        "profile": "main",
+        "bf": "0",
+        "g": "250",
+        "delay": "0",  # each unit at once
+        "zerolatency": "1",
+    }

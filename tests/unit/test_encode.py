@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deployments.avatar.encode import StretchEncoder
 from deployments.config import EncoderConfig
-from deployments.errors import EngineInputError
+from deployments.errors import EngineInputError, EngineLoadError
 
 WIDTH, HEIGHT, FPS = 96, 128, 25
 IDR, SPS, PPS = 5, 7, 8
@@ -119,3 +119,19 @@ def test_a_closed_encoder_refuses_frames_and_may_be_closed_again() -> None:
         stretch.encode(picture(0))
     with pytest.raises(EngineInputError):
         stretch.repeat()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"preset": "hasty"}, "libx264 does not open with preset 'hasty'"),
+        ({"codec": "h264_nvenc", "preset": "p9"}, "NVENC needs an NVIDIA card and its driver"),
+    ],
+)
+def test_an_encoder_that_does_not_open_is_one_clear_line(
+    setting: dict[str, str], said: str
+) -> None:
+    with pytest.raises(EngineLoadError) as caught:
+        StretchEncoder(EncoderConfig.model_validate(setting), WIDTH, HEIGHT, FPS)
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
