@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = {"make_tiny_ditto": ("torch", "onnx", "onnxruntime")}  # to make it and to run it
 
 
 def made(module: str, out: Path, *arguments: str) -> Path:
-    """What ``python -m tests.tiny_models.<module> OUT ...`` wrote; skips without torch."""
-    for package in ("torch", "transformers"):
+    """What ``python -m tests.tiny_models.<module> OUT ...`` wrote; skips without its packages."""
+    for package in _PACKAGES.get(module, ("torch", "transformers")):
         if not find_spec(package):
             pytest.skip(f"{package} is not installed; `make test` installs it")
     child = subprocess.run(
