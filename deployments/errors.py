@@ -92,7 +92,8 @@ class StageError(AvatarError):
 
 
 class EngineLoadError(StageError):
-    """Weights, a library, a driver or memory are missing."""
+    """Weights, a library, a driver or memory are missing; retryable where another replica may have
+    them."""
 
 
 class EngineInputError(StageError):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from deployments.errors import EngineRuntimeError, engine_errors
+from deployments.errors import EngineLoadError, EngineRuntimeError, engine_errors
 
 T = TypeVar("T")
 
@@ -53,6 +53,7 @@ class EngineThread:
         self.replica = secrets.token_hex(4)
         self._pool = ThreadPoolExecutor(1, stage)
         self._busy_since_s: float | None = None
+        self._lost = ""
 
     async def run(self, call: Callable[..., T], *args: Any) -> T:
         """The call's result.
@@ -68,12 +69,20 @@ class EngineThread:
         """Run ``call`` after the step in progress; nobody waits for it."""
         self._pool.submit(self._step, call)
 
+    def lose(self, error: EngineLoadError) -> None:
+        """The engine, which had been loaded, lacks what it cannot do without: its card, say."""
+        self._lost = error.message
+
     def check(self, limit_s: float) -> None:
-        """Raise if the step in progress hangs, so that the replica is replaced.
+        """Raise if the step in progress hangs or the engine is lost, so that the replica is
+        replaced.
 
         Raises:
-            EngineRuntimeError: it has taken longer than ``limit_s``.
+            EngineRuntimeError: the step has taken longer than ``limit_s``.
+            EngineLoadError: what ``lose`` was told, or a step raised.
         """
+        if self._lost:
+            raise EngineLoadError(self._lost, stage=self.stage)
         since = self._busy_since_s
         if since is not None and time.monotonic() - since > limit_s:
             text = f"the {self.stage} engine has not come back for {limit_s:g} s"
@@ -89,6 +98,9 @@ class EngineThread:
             # Here and not around the await: a StopIteration cannot pass through a future.
             with engine_errors(self.stage):
                 return call(*args)
+        except EngineLoadError as error:
+            self.lose(error)
+            raise
         finally:
             self._busy_since_s = None
 

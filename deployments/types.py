@@ -159,6 +159,7 @@ class Stretch:
     follows). ``motion_state`` is what the previous stretch returned; ``None`` means that the face
     starts at rest. In the last ``n_rest_frames`` the face comes to rest. The first
     ``n_frames_sent`` frames were delivered before a replica was lost and are not drawn again.
+    ``seed``: of what moves by chance, the same for all stretches of a reply, another one for each.
     ``needed_in_s``: when the viewer needs ``first_frame``, relative to the call, because clocks of
     nodes differ; negative where that was delivered and lies in the past. Every ``frame_step``-th
     frame is drawn and the encoder repeats it in between: what is left of the picture when drawing
@@ -182,6 +183,7 @@ class Stretch:
     frame_step: int = 1
     source: PortraitSource | None = None
     is_live: bool = True
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,6 +38,7 @@ class Timeline:
     avatar_id: str
     controls: Mapping[str, float] = field(default_factory=dict)
     turn_no: int = 0
+    seed: int = 0
     has_ended: bool = False
     n_frames_cut: int = 0
     _n_stretches: int = 0
@@ -132,6 +133,7 @@ class Timeline:
             controls=self.controls,
             turn_no=self.turn_no,
             is_live=self.plan.is_live,
+            seed=self.seed,
         )
 
     def _lay(self, samples: Samples) -> None:

@@ -4,6 +4,7 @@ Every stage works while the next one does: each stream is read ahead of its read
 number of items. Nothing here holds a Serve handle; what a stage must remember travels in the call.
 """
 
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -50,8 +51,9 @@ class TurnRequest:
     ``received_at_s`` is the monotonic time of the request's last byte, from which TTFA, TTFF and
     turn time count. ``look_ahead_s``: how far drawing may run ahead of playback; ``None`` for a
     caller who waits for the whole. ``marks``: when things happened before the turn began, on the
-    same clock, by the names of ``graph.record``. ``on_progress`` is told whenever something was
-    sent, ``on_end`` how the turn went, however it ended.
+    same clock, by the names of ``graph.record``. ``seed``: of what moves by chance in the
+    face. ``on_progress`` is told whenever something was sent, ``on_end`` how the turn went, however
+    it ended.
     """
 
     audio: AudioChunk | None
@@ -65,6 +67,7 @@ class TurnRequest:
     marks: Mapping[str, float] = field(default_factory=dict)
     controls: Mapping[str, float] = field(default_factory=dict)
     turn_no: int = 0
+    seed: int = field(default_factory=lambda: secrets.randbits(31))
     on_progress: Callable[[Progress], None] = _ignore_progress
     on_end: Callable[[TurnReport], None] = _ignore_report
 
@@ -316,6 +319,7 @@ class _Turn:
             self.request.avatar_id,
             self.request.controls,
             self.request.turn_no,
+            self.request.seed,
         )
         timeline.append(first)
         return timeline

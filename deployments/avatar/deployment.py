@@ -16,7 +16,7 @@ from deployments.avatar.schedule import Due
 from deployments.avatar.shelf import Shelf
 from deployments.caller import NOBODY, Call, Caller
 from deployments.config import AvatarConfig, EncoderConfig
-from deployments.errors import AvatarError, EngineRuntimeError, engine_errors
+from deployments.errors import AvatarError, EngineLoadError, EngineRuntimeError, engine_errors
 from deployments.registry import load_engine
 from deployments.streams import EngineThread
 from deployments.types import (
@@ -206,6 +206,8 @@ class DrawingLoop(Generic[PortraitT]):
         for rendering, result in outcomes:
             if isinstance(result, AvatarError):
                 self._schedule.drop(rendering)
+            if isinstance(result, EngineLoadError):
+                self._thread.lose(result)
             if rendering in self._outcomes:
                 self._outcomes[rendering].put_nowait(result)
 

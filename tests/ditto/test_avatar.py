@@ -117,7 +117,7 @@ def portraits(engine: DittoAvatar) -> list[DittoPortrait]:
 def test_sessions_drawn_in_one_batch_are_drawn_as_alone(engine: DittoAvatar) -> None:
     requests = []
     for i, face in enumerate(portraits(engine)):
-        motion, _ = engine.move(face, stretch(engine, voice(30), range(12), turn_no=i))
+        motion, _ = engine.move(face, stretch(engine, voice(30), range(12), seed=i))
         requests.append(DrawRequest(face, motion[-1], 0.1))
     together = engine.draw(requests)
     alone = [engine.draw([request])[0] for request in requests]
@@ -128,7 +128,7 @@ def test_sessions_drawn_in_one_batch_are_drawn_as_alone(engine: DittoAvatar) -> 
 def test_stretches_moved_together_move_as_alone(engine: DittoAvatar) -> None:
     assert isinstance(engine, MovesTogether)
     requests = [
-        MoveRequest(face, stretch(engine, voice(40 + i), range(8 + i), turn_no=i, is_live=i != 2))
+        MoveRequest(face, stretch(engine, voice(40 + i), range(8 + i), seed=i, is_live=i != 2))
         for i, face in enumerate(portraits(engine))
     ]
     for request, moved in zip(requests, engine.move_together(requests), strict=True):
@@ -186,7 +186,7 @@ def test_each_reply_moves_otherwise_and_a_seed_too(
     asked = stretch(engine, voice(40), range(20))
     first, state = engine.move(portrait, replace(asked, n_rest_frames=8))
     others = [
-        engine.move(portrait, replace(asked, turn_no=1))[0],
+        engine.move(portrait, replace(asked, seed=1))[0],
         engine.move(portrait, replace(asked, motion_state=state))[0],
         tiny_engine(tiny_ditto, seed=3).move(portrait, asked)[0],
     ]

@@ -31,7 +31,7 @@ def test_ten_thousand_stretches_of_two_engines_leave_nothing_behind() -> None:
         heard = AudioChunk(sound[640 * frame : 640 * (frame + 28)], 16_000, frame / 25)
         for k, (engine, portrait) in enumerate(zip(engines, portraits, strict=True)):
             state = states[k] if frame else None
-            asked = Stretch("mira", heard, (), frame, 1, state, turn_no=i)
+            asked = Stretch("mira", heard, (), frame, 1, state, seed=i)
             [moved] = engine.move_together([MoveRequest(portrait, asked)])
             assert not isinstance(moved, AvatarError)
             states[k] = moved[1]

@@ -165,6 +165,18 @@ def test_what_nobody_waits_to_answer_is_moved_hearing_further_ahead(
     assert stretches[0].audio.duration_s == pytest.approx(heard_s)
 
 
+def test_the_stretches_of_a_reply_share_a_seed_that_no_other_reply_has() -> None:
+    seeds = []
+    for _ in range(2):
+        avatar = FakeAvatarStage()
+        assert turn(FakeStages(avatar=avatar), ask()).error is None
+        stretches = [asked for _, asked in avatar.record.calls if isinstance(asked, Stretch)]
+        assert len(stretches) > 1
+        (seed,) = {stretch.seed for stretch in stretches}
+        seeds.append(seed)
+    assert seeds[0] != seeds[1]
+
+
 def test_speech_goes_through_recognition_and_history_reaches_the_model() -> None:
     fakes = FakeStages()
     history = (Message("user", "Hi"), Message("assistant", "Hello."))

@@ -23,6 +23,7 @@ from deployments.config import AvatarConfig, EncoderConfig
 from deployments.errors import (
     AvatarError,
     EngineInputError,
+    EngineLoadError,
     EngineRuntimeError,
     UnknownPortraitError,
     UnusableInputError,
@@ -455,6 +456,21 @@ async def test_two_replicas_go_by_different_names() -> None:
     first, second = (loop_of(engine()) for _ in range(2))
     parts = [(await all_of(loop.render(FACE, stretch(1))))[0] for loop in (first, second)]
     assert len({part.effort.replica for part in parts if part.effort}) == 2
+
+
+async def test_an_engine_that_lost_its_card_makes_its_replica_unhealthy() -> None:
+    class Lost(FakeAvatar):
+        def draw(self, requests: Sequence[DrawRequest[FakePortrait]]) -> list[Frame]:
+            raise EngineLoadError("lost its GPU", stage="avatar", retryable=True)
+
+    thread = EngineThread("avatar")
+    loop = DrawingLoop(Lost(FakeAvatar.Settings()), ENCODER, thread)
+    thread.check(limit_s=60)
+    with pytest.raises(EngineLoadError) as caught:
+        await all_of(loop.render(FACE, stretch(5)))
+    assert caught.value.retryable  # another replica has another card
+    with pytest.raises(EngineLoadError, match="lost its GPU"):
+        thread.check(limit_s=60)
 
 
 async def test_a_hanging_engine_makes_its_replica_unhealthy(

@@ -8,7 +8,7 @@ from operator import add
 
 import pytest
 
-from deployments.errors import EngineInputError, EngineRuntimeError
+from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
 from deployments.streams import (
     EngineThread,
     Reader,
@@ -39,6 +39,22 @@ async def test_an_engines_items_come_in_order_from_its_own_thread() -> None:
     assert items == [0, 1, 2, 3, 4]
     assert len(threads) == 1
     assert threading.current_thread() not in threads
+
+
+async def test_an_engine_that_loses_what_it_needs_stays_unhealthy() -> None:
+    def engine() -> Iterator[int]:
+        yield 1
+        raise EngineLoadError("lost its GPU", stage="tts")
+
+    thread = EngineThread("tts")
+    stream = from_engine(engine(), thread)
+    assert await anext(stream) == 1
+    thread.check(limit_s=60)
+    with pytest.raises(EngineLoadError):
+        await anext(stream)
+    await thread.run(int)  # whatever else it still can do
+    with pytest.raises(EngineLoadError, match="lost its GPU"):
+        thread.check(limit_s=60)
 
 
 async def test_a_blocking_engine_leaves_the_loop_awake() -> None:

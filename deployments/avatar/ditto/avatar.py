@@ -173,5 +173,6 @@ def _watching() -> Iterator[None]:
         if torch is not None and isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
         elif torch is not None and isinstance(error, torch.AcceleratorError):
-            raise EngineLoadError(f"ditto lost its GPU: {error}", stage="avatar") from error
+            text = f"ditto lost its GPU: {error}"
+            raise EngineLoadError(text, stage="avatar", retryable=True) from error
         raise

@@ -60,7 +60,7 @@ class Mover:
 
     def _seed(self, stretch: Stretch) -> int:
         """Of a reply: another one for each, so that they do not all move alike."""
-        return self._settings.seed << 48 | stretch.turn_no << 16
+        return self._settings.seed << 48 | stretch.seed << 16
 
     def _wishes(self, stretch: Stretch, first: int) -> Wishes:
         """``first``: number of the stretch's first frame, since the face came out of rest."""

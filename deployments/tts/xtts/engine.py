@@ -140,5 +140,5 @@ def _watching() -> Iterator[None]:
             torch.cuda.empty_cache()
         elif isinstance(error.__cause__, torch.AcceleratorError):
             text = f"xtts lost its GPU: {error.__cause__}"
-            raise EngineLoadError(text, stage="tts") from error
+            raise EngineLoadError(text, stage="tts", retryable=True) from error
         raise

@@ -127,7 +127,8 @@ class Runner:
 
     def _launch(self, context: Any, stream: int) -> None:
         if not context.execute_async_v3(stream):
-            raise EngineRuntimeError(f"TensorRT could not run {self._name}", stage="avatar")
+            text = f"TensorRT could not run {self._name}"
+            raise EngineRuntimeError(text, stage="avatar", retryable=True)
 
     def _new_buffers(self) -> dict[str, Buffer]:
         """One for each tensor, of the size that the largest batch needs."""
