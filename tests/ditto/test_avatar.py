@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,30 @@ def test_a_reply_is_as_long_as_its_sound_and_the_same_wherever_it_is_cut(
     for at in ((1,), (n // 2, n // 2 + 1), (10, 20, 35, 60), (n,)):
         cut = spoken(engine, portrait, sound, at, is_live=is_live)
         np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-4)
+
+
+@EITHER
+@pytest.mark.parametrize("n", [1, 9, 40])
+def test_fades_as_long_as_they_may_be_are_the_same_wherever_a_reply_is_cut(
+    engine: DittoAvatar, portrait: DittoPortrait, n: int, is_live: bool
+) -> None:
+    longest = {c.name: c.maximum for c in engine.capabilities.controls if "fade" in c.name}
+    asked: dict[str, Any] = {"is_live": is_live, "controls": longest}
+    whole = spoken(engine, portrait, voice(n), **asked)
+    for at in ((n // 2,), (n,), (n - 1, n)):
+        cut = spoken(engine, portrait, voice(n), at, **asked)
+        np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-4)
+
+
+def test_a_face_comes_to_rest_within_the_frames_that_it_has_for_that(
+    engine: DittoAvatar, portrait: DittoPortrait
+) -> None:
+    asked = stretch(engine, voice(60), range(40), controls={"fade_out_s": 0.32})
+    moving, _ = engine.move(portrait, asked)
+    for n_rest in (1, 3):
+        rested, _ = engine.move(portrait, replace(asked, n_rest_frames=n_rest))
+        assert np.array_equal(rested[: 40 - n_rest], moving[: 40 - n_rest])
+        assert np.abs(rested[-1] - moving[-1]).max() > 1e-3
 
 
 _GO_ON = """

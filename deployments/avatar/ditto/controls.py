@@ -31,9 +31,10 @@ CONTROLS = (
     ControlRange("gaze_x", -1.0, 1.0, 0.0),
     ControlRange("gaze_y", -1.0, 1.0, 0.0),
     ControlRange(BLINK_RATE, 0.0, 3.0, 1.0),
-    # A reply begins in the portrait and ends in it, within these times.
+    # A reply begins in the portrait and ends in it, within these times; the latter in the frames
+    # that the graph lets it come to rest in.
     ControlRange("fade_in_s", 0.0, 2.0, 0.2),
-    ControlRange("fade_out_s", 0.0, 2.0, 0.32),
+    ControlRange("fade_out_s", 0.0, 0.32, 0.32),
 )
 _BLINK_GAPS = 16  # so many before they repeat
 
@@ -95,7 +96,8 @@ def blink_gaps(usual: Gaps, rate: float, seed: int) -> Gaps:
 
 def fading(frames: range, n_in: int, n_out: int) -> dict[int, Controls]:
     """Controls of these frames of a reply, which comes out of the portrait in its first ``n_in``
-    frames; in the last ``n_out`` of these it goes back, and the very last one is the portrait."""
+    frames; in its last ``n_out``, which are all among these, it goes back, and the very last one
+    is the portrait."""
     alphas = {}
     for frame in frames:
         begun = min(frame / n_in, 1.0) if n_in else 1.0

@@ -68,7 +68,9 @@ class Mover:
         controls = checked({**look.controls, **stretch.controls})
         n_in, n_out = (round(controls[name] * FPS) for name in ("fade_in_s", "fade_out_s"))
         frames = range(first, first + stretch.n_frames)
-        fades = fading(frames, n_in, max(n_out, 1) if stretch.n_rest_frames else 0)
+        # No more than the frames of rest, which are always in one stretch: the ones before may
+        # have been drawn already.
+        fades = fading(frames, n_in, min(max(n_out, 1), stretch.n_rest_frames))
         emotion = look.emotion_rows() if look.emotion else None
         return Wishes(controls, emotion, fades)
 
