@@ -52,20 +52,24 @@ $(VENV)/.installed: requirements.lock requirements-portraits.lock
 $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
 	@echo "Installing the test tools ..."
 	@$(INSTALL) -q -r requirements-test.lock
+	@$(FOR_A_CARD)
 	@touch $@
 
 # torch itself is in no lock: which build of it (CPU, CUDA) is the machine's affair, and so are the libraries that it brings.
-# CTranslate2 wants CUDA 12's cuBLAS, which a torch for CUDA 13 does not bring. ONNX Runtime for CUDA takes the other's place.
 $(VENV)/.installed-torch: requirements-torch.lock $(VENV)/.installed
 	@echo "Installing torch and the engines that need it (about 2 GB on disk, several more with CUDA; once) ..."
 	@$(INSTALL) -q -r requirements-torch.lock
 	@$(BIN)/python -m pip install --no-input --disable-pip-version-check -q \
 	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
-	@if command -v nvidia-smi >/dev/null; then \
-	  $(BIN)/python -m pip uninstall --yes -q onnxruntime; \
-	  $(BIN)/python -m pip install --no-deps --no-input --disable-pip-version-check -q \
-	    'nvidia-cublas-cu12==12.9.*' onnxruntime-gpu==1.31.1; fi
+	@$(FOR_A_CARD)
 	@touch $@
+
+# Beside a card and torch: CTranslate2 wants CUDA 12's cuBLAS, which a torch for CUDA 13 does not bring; and ONNX Runtime for CUDA
+# takes the place of the other, which each lock brings back. Both have the same files, hence the force.
+FOR_A_CARD = if command -v nvidia-smi >/dev/null && $(BIN)/python -c 'import torch' 2>/dev/null; then \
+  $(BIN)/python -m pip uninstall --yes -q onnxruntime && \
+  $(BIN)/python -m pip install --no-deps --no-input --disable-pip-version-check -q --force-reinstall \
+    'nvidia-cublas-cu12==12.9.*' onnxruntime-gpu==1.31.1; fi
 
 check: $(VENV)/.installed-test ## ruff, mypy, unit, contract and graph tests: before every commit
 	$(BIN)/ruff check .

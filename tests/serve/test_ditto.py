@@ -28,7 +28,7 @@ from tests.tiny_models.made import made
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A model that says what it hears, and two replicas that draw, slowly for so small a face."""
+    """A model that says what it hears, and two replicas that draw."""
     folder = tmp_path_factory.mktemp("ditto")
     model = made("make_tiny_ditto", folder / "model", "--depth", "1")
     config = yaml.safe_load((ROOT / "cluster" / "fake.yaml").read_text())
@@ -36,6 +36,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     arguments["llm"]["options"] = {"rule": "echo"}
     options = {"model": str(model), "n_threads": 1, "width_px": 256, "height_px": 384}
     arguments["avatar"].update(engine="ditto", options=options, first_output_timeout_s=30)
+    # Both are to be drawn at once, though two cores may be too slow for it.
+    arguments["admission"] = {"slack_s": 60.0, "start_window_s": 10.0}
     profile: Path = folder / "ditto.yaml"
     profile.write_text(yaml.safe_dump(config))
     with running(profile) as server:
