@@ -110,7 +110,7 @@ def test_frames_stay_as_they_are_when_others_are_painted(painting: tuple[Any, An
     _, recorded, half = painting
     first = recorded.paint(volumes(half), motion())
     before = first.copy()
-    recorded.paint(volumes(half)[::-1], motion()[::-1])
+    recorded.paint(volumes(half)[::-1], np.ascontiguousarray(motion()[::-1]))
     assert (first == before).all()
 
 

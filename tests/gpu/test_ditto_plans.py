@@ -1,4 +1,4 @@
-"""Ditto on TensorRT and on ONNX Runtime's CUDA, with a tiny checkpoint: as in torch on the CPU.
+"""Ditto on a GPU in each of its runtimes, with a tiny checkpoint: as in torch on the CPU.
 
 Wants torch, numpy, pydantic, onnx, onnxscript, onnxruntime, pytest, and ``tensorrt`` or
 ``tensorrt_rtx`` (the latter for cards of the RTX architectures alone).
@@ -24,6 +24,7 @@ for _package in ("onnx", "onnxscript", "onnxruntime"):
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 
 _MOTION, _LEVELS = 2e-2, 3.0  # TF32 in the diffusion; half precision in what draws
+_MEMORY_GB = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +42,23 @@ def on_cpu(files: dict[str, Path]) -> Networks[Any]:
     return networks
 
 
-@pytest.fixture(scope="module", params=["tensorrt", "onnxruntime"])
+@pytest.fixture(scope="module", params=["torch", "tensorrt", "onnxruntime"])
 def on_gpu(
     request: pytest.FixtureRequest,
     files: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Networks[Any]:
+    from deployments.avatar.ditto.networks.torch_networks import TorchNetworks
     from deployments.avatar.ditto.onnx_networks import OnnxNetworks
     from deployments.avatar.ditto.tensorrt.networks import TensorRtNetworks
 
-    kind = TensorRtNetworks if request.param == "tensorrt" else OnnxNetworks
+    kinds = {"torch": TorchNetworks, "tensorrt": TensorRtNetworks, "onnxruntime": OnnxNetworks}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENGINES_DIR", str(tmp_path_factory.mktemp("engines")))
         try:
-            networks: Networks[Any] = kind(files, "cuda", half=True, say=print)
+            networks: Networks[Any] = kinds[request.param](
+                files, "cuda", half=True, memory_gb=_MEMORY_GB
+            )
         except EngineLoadError as error:
             if "install" not in error.message:
                 raise

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deployments.avatar.ditto.gpu import device_of
 from deployments.avatar.ditto.heap import keep_freed_memory
 from deployments.avatar.ditto.hubert import load_hubert
 from deployments.avatar.ditto.networks.painter import Painter, PlainPainting
@@ -37,12 +38,10 @@ class TorchNetworks:
             EngineLoadError: a file cannot be read or is not what it should be.
             torch.OutOfMemoryError: not even one face can be painted in ``memory_gb``.
         """
-        self._device = torch.device(device)
+        self._device: torch.device = device_of(device, memory_gb)
         self._dtype = drawing_dtype(half, self._device.type)
         if self._device.type == "cpu":
             keep_freed_memory()
-        if memory_gb is not None:
-            _limit_memory(self._device, memory_gb)
         self.hear = load_hubert(files["hubert"], device)
 
         def load(name: str) -> nn.Module:
@@ -97,8 +96,3 @@ class TorchNetworks:
 
     def _tensor(self, array: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-
-def _limit_memory(device: torch.device, memory_gb: float) -> None:
-    card_gb = torch.cuda.get_device_properties(device).total_memory / 1e9
-    torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gb / card_gb), device)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.avatar.ditto.gpu import device_of
+
 
 class CudaCard:
     """``device`` by torch's name, ``memory_gb`` at most of it for tensors. Everything is done on a
@@ -15,13 +17,9 @@ class CudaCard:
     def __init__(self, device: str, memory_gb: float | None = None) -> None:
         import torch
 
-        self.device = torch.device(device)
+        self.device = device_of(device, memory_gb)
         self._stream = torch.cuda.Stream(self.device)
         self._landing: Any = None
-        if memory_gb is not None:
-            card_gb = torch.cuda.get_device_properties(self.device).total_memory / 1e9
-            share = min(1.0, memory_gb / card_gb)
-            torch.cuda.set_per_process_memory_fraction(share, self.device)
 
     def working(self) -> AbstractContextManager[Any]:
         """Within it, work is put on the stream."""

@@ -1,0 +1,20 @@
+"""A GPU by torch's name, and how much of it this process takes."""
+
+from typing import Any
+
+
+def device_of(name: str, memory_gb: float | None = None) -> Any:
+    """torch's device of that name: ``cpu``, ``cuda`` or ``cuda:1``.
+
+    A GPU always has its number: some of torch's functions take no other. ``memory_gb``: the most
+    that torch then takes of it.
+    """
+    import torch
+
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    if memory_gb is not None:
+        card_gb = torch.cuda.get_device_properties(device).total_memory / 1e9
+        torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gb / card_gb), device)
+    return device
