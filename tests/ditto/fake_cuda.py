@@ -14,12 +14,9 @@ CARD_GB = 24.0
 
 
 class FakeStream:
-    """Counts how many there were."""
+    """Of no device."""
 
-    n_made = 0
-
-    def __init__(self, *_: Any) -> None:
-        type(self).n_made += 1
+    def __init__(self, *_: Any) -> None: ...
 
     def wait_stream(self, other: Any) -> None:
         """Does nothing."""
@@ -36,16 +33,18 @@ class FakeGraph:
 
 
 def put_in_place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What was asked: ``shares`` of the card's memory; ``recorded``: stream and pool of each."""
+    """What was asked: ``shares`` of the card's memory; ``recorded``: stream and pool of each.
+
+    ``reserved``, ``peak``: bytes that torch has, and had at most.
+    """
     import torch
 
-    asked = SimpleNamespace(shares=[], recorded=[])
+    asked = SimpleNamespace(shares=[], recorded=[], reserved=0, peak=0)
 
     def recording(graph: Any, pool: Any, stream: Any) -> Any:
         asked.recorded.append((stream, pool))
         return nullcontext()
 
-    FakeStream.n_made = 0
     monkeypatch.setattr("torch.cuda.memory._lazy_init", lambda: None)
     monkeypatch.setattr(
         torch._C, "_cuda_setMemoryFraction", lambda *of: asked.shares.append(of), raising=False
@@ -61,6 +60,9 @@ def put_in_place(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         "stream": lambda _: nullcontext(),
         "graph": recording,
         "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda _: None,
+        "memory_reserved": lambda _: asked.reserved,
+        "max_memory_reserved": lambda _: asked.peak,
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)

@@ -57,7 +57,7 @@ def painting(request: pytest.FixtureRequest) -> tuple[Any, Any, bool]:
     with torch.inference_mode():
         painter = Painter(network("warp_network", half), network("decoder", half))
         like = volumes(half)[0], torch.from_numpy(motion()[0]).cuda()
-        return painter, RecordedPainting(painter, *like), half
+        return painter, RecordedPainting(painter, *like, N_FACES), half
 
 
 def test_the_warp_network_in_half_precision_is_within_the_goldens_tolerance() -> None:

@@ -1,5 +1,7 @@
 """A GPU by torch's name, and how much of it this process takes."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -18,3 +20,20 @@ def device_of(name: str, memory_gb: float | None = None) -> Any:
         card_gb = torch.cuda.get_device_properties(device).total_memory / 1e9
         torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gb / card_gb), device)
     return device
+
+
+@contextmanager
+def kept_free(device: Any, work: Callable[[], object]) -> Iterator[None]:
+    """Within it, nobody gets the memory that ``work`` needs of torch's GPU ``device``; it is done
+    once before, to see how much that is."""
+    import torch
+
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_reserved(device)
+    work()
+    n_bytes = torch.cuda.max_memory_reserved(device) - before
+    torch.cuda.empty_cache()  # or it would be counted twice
+    held = torch.empty(n_bytes, dtype=torch.uint8, device=device)
+    yield
+    del held  # torch keeps it for whoever asks next

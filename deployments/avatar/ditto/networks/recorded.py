@@ -4,7 +4,7 @@ A recording (a CUDA graph) always runs on the same memory: a batch is copied int
 whatever was there, and what came out is copied away before the next one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,16 +35,20 @@ class RecordedPainting:
     Frames of one batch travel to the processor while the next one is painted.
     """
 
-    def __init__(self, painter: Painter, volume: Tensor, motion: Tensor) -> None:
-        """``volume`` (32, 16, 64, 64), ``motion`` (2, 21, 3): like those to be painted.
+    def __init__(self, painter: Painter, volume: Tensor, motion: Tensor, most: int) -> None:
+        """``volume`` (32, 16, 64, 64), ``motion`` (2, 21, 3): like those to be painted. ``most``:
+        faces that are painted at once, so no larger batch is recorded.
 
         Raises:
             torch.OutOfMemoryError: not even one face fits.
         """
         self._painter, self._like = painter, (volume, motion)
-        self._pool = torch.cuda.graph_pool_handle()  # of all sizes: only one runs at a time
         self._copying = torch.cuda.Stream(volume.device)
-        self._recordings = dict(self._recorded())
+        # All sizes use one memory, since only one runs at a time: that of one pool, which knows
+        # its free blocks by the stream that they were used on.
+        self._recording = torch.cuda.Stream(volume.device)
+        self._pool = torch.cuda.graph_pool_handle()
+        self._recordings = self._recorded([size for size in SIZES if size <= most])
 
     def paint(self, volumes: Sequence[Tensor], motion: FloatArray) -> NDArray[np.uint8]:
         """(b, 512, 512, 3) BGR, one face for each volume; motion (b, 2, 21, 3)."""
@@ -74,33 +78,39 @@ class RecordedPainting:
             host.copy_(painted, non_blocking=True)
         painted.record_stream(self._copying)
 
-    def _recorded(self) -> Iterator[tuple[int, _Recording]]:
-        for size in SIZES:
-            try:
-                yield size, self._record(size)
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-                torch.cuda.empty_cache()
-                return
+    def _recorded(self, sizes: Sequence[int]) -> dict[int, _Recording]:
+        """Of those that fit, rising. The largest first: what it took is enough for the others."""
+        made = {size: self._record_if_it_fits(size) for size in reversed(sizes)}
+        return {size: one for size in sizes if (one := made[size]) is not None}
+
+    def _record_if_it_fits(self, size: int) -> _Recording | None:
+        try:
+            return self._record(size)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+        # A pool ends with the only recording in it, even with one that failed.
+        self._pool = torch.cuda.graph_pool_handle()
+        torch.cuda.empty_cache()
+        return None
 
     def _record(self, size: int) -> _Recording:
         volumes, motion = (torch.stack([one] * size) for one in self._like)
-        aside = torch.cuda.Stream(volumes.device)
-        aside.wait_stream(torch.cuda.current_stream(volumes.device))
-        with torch.cuda.stream(aside), _choosing():
+        self._recording.wait_stream(torch.cuda.current_stream(volumes.device))
+        with torch.cuda.stream(self._recording), _choosing():
             for _ in range(_N_TRIALS):
                 self._painter(volumes, motion)
-            aside.synchronize()
+            self._recording.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=aside):
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._recording):
                 painted = self._painter(volumes, motion)
         return _Recording(graph, volumes, motion, painted)
 
 
 def _choosing() -> Any:
-    """cuDNN tries its algorithms and keeps the fastest for each shape."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True)
+    """cuDNN tries its algorithms and keeps the fastest for each shape; none with TF32, which has
+    no more digits than half precision."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 def batches(n: int, sizes: Sequence[int] = SIZES) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """All networks of a checkpoint in PyTorch, on a CPU or a GPU."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deployments.avatar.ditto.gpu import device_of
+from deployments.avatar.ditto.gpu import device_of, kept_free
 from deployments.avatar.ditto.heap import keep_freed_memory
 from deployments.avatar.ditto.hubert import load_hubert
+from deployments.avatar.ditto.jobs import seeded_noise
+from deployments.avatar.ditto.networks.lmdm import LmdmSizes
 from deployments.avatar.ditto.networks.painter import Painter, PlainPainting
 from deployments.avatar.ditto.networks.precision import drawing_dtype, prepare
 from deployments.avatar.ditto.networks.recorded import RecordedPainting
 from deployments.avatar.ditto.networks.sampler import DiffusionSampler
-from deployments.avatar.ditto.runtime import INPUT_SIDE_PX
+from deployments.avatar.ditto.runtime import FACE_SIDE_PX, INPUT_SIDE_PX
 from deployments.avatar.ditto.schedule import schedule
 from deployments.avatar.ditto.vector import FloatArray, Info
 from deployments.avatar.ditto.weights import load_network
+from deployments.avatar.ditto.windows import WindowRequest
+
+_N_SESSIONS, _N_STEPS = 8, 10  # whose windows are made together, at most; of a live window
+_NOTHING = np.zeros((3, INPUT_SIDE_PX, INPUT_SIDE_PX), np.float32)
+_SIZES = LmdmSizes()
+_WINDOW = _SIZES.frames, _SIZES.motion
+_STILL = WindowRequest(
+    0, np.zeros(_SIZES.motion, np.float32), np.zeros((_SIZES.frames, _SIZES.condition), np.float32)
+)
 
 
 class TorchNetworks:
@@ -30,9 +42,11 @@ class TorchNetworks:
         device: str = "cpu",
         half: bool = False,
         memory_gb: float | None = None,
+        frames: int = 8,
     ) -> None:
         """``files``: of each of ``weights.NETWORKS``, and ``hubert``. ``half``: draw in half
-        precision. ``memory_gb``: the most that this process may take of its GPU.
+        precision. ``memory_gb``: the most that torch may take of this process's GPU; HuBERT comes
+        on top. ``frames``: at most painted at once.
 
         Raises:
             EngineLoadError: a file cannot be read or is not what it should be.
@@ -53,7 +67,7 @@ class TorchNetworks:
         # Four small layers are done on the processor before their input would be on a GPU.
         self._stitch = load("stitch_network").cpu()
         self._samplers: dict[int, DiffusionSampler] = {}
-        self._painting = self._painting_with(Painter(load("warp_network"), load("decoder")))
+        self._painting = self._painting_with(Painter(load("warp_network"), load("decoder")), frames)
 
     def sampler(self, n_steps: int) -> DiffusionSampler:
         """The motion diffusion in so many steps; made once, kept for the next call."""
@@ -85,14 +99,23 @@ class TorchNetworks:
         with torch.inference_mode():
             return self._painting.paint(volumes, motion)
 
-    def _painting_with(self, painter: Painter) -> PlainPainting | RecordedPainting:
+    def _painting_with(self, painter: Painter, frames: int) -> PlainPainting | RecordedPainting:
         if self._device.type == "cpu":
             return PlainPainting(painter)
-        nothing = np.zeros((3, INPUT_SIDE_PX, INPUT_SIDE_PX), np.float32)
-        points = self._tensor(self.motion_info(nothing)["kp"]).unflatten(0, (-1, 3))
-        volume = self.appearance(nothing)
-        with torch.inference_mode():
-            return RecordedPainting(painter, volume, torch.stack((points, points)))
+        points = self._tensor(self.motion_info(_NOTHING)["kp"]).unflatten(0, (-1, 3))
+        volume = self.appearance(_NOTHING)
+        with torch.inference_mode(), kept_free(self._device, partial(self._do_the_rest, frames)):
+            return RecordedPainting(painter, volume, torch.stack((points, points)), frames)
+
+    def _do_the_rest(self, frames: int) -> None:
+        """What needs memory beside painting, once: a portrait, windows of motion, and painted
+        frames on their way, those of one batch and of the next."""
+        self.motion_info(_NOTHING)
+        self.appearance(_NOTHING)
+        sampler = DiffusionSampler(self._denoiser, schedule(_N_STEPS))
+        sampler.windows([_STILL] * _N_SESSIONS, [seeded_noise(0, *_WINDOW)] * _N_SESSIONS)
+        faces = (2 * frames, FACE_SIDE_PX, FACE_SIDE_PX, 3)
+        torch.empty(faces, dtype=torch.uint8, device=self._device)
 
     def _tensor(self, array: FloatArray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
