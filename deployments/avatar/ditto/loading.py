@@ -136,7 +136,7 @@ def _torch_networks(
 
     if settings.n_threads is not None:
         torch.set_num_threads(settings.n_threads)
-    return TorchNetworks(files, device, half, settings.memory_gb)
+    return TorchNetworks(files, device, half, settings.memory_gb, settings.batch)
 
 
 def _device(settings: DittoSettings) -> str:
