@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deployments.avatar.ditto.avatar import DittoAvatar, DittoPortrait
-from deployments.avatar.ditto.loading import Parts
+from deployments.avatar.ditto.loading import Parts, Registrar
 from deployments.avatar.ditto.published_config import published
 from deployments.avatar.ditto.register import MeshRegistrar
 from deployments.avatar.ditto.settings import DittoSettings
@@ -30,7 +30,9 @@ def tiny_engine(folder: Path, **options: Any) -> DittoAvatar:
     return DittoAvatar(DittoSettings.model_validate(asked))
 
 
-def fake_engine(networks: FakeNetworks | None = None, **options: Any) -> DittoAvatar:
+def fake_engine(
+    networks: FakeNetworks | None = None, registrar: Registrar | None = None, **options: Any
+) -> DittoAvatar:
     """On no checkpoint, but with a configuration."""
     networks = networks or FakeNetworks()
     ways = (
@@ -38,7 +40,7 @@ def fake_engine(networks: FakeNetworks | None = None, **options: Any) -> DittoAv
         for one in (live_config, offline_config)
     )
     settings = DittoSettings.model_validate({"width_px": 64, "height_px": 96, **options})
-    return DittoAvatar(settings, Parts(networks, MeshRegistrar(), *ways))
+    return DittoAvatar(settings, Parts(networks, registrar or MeshRegistrar(), *ways))
 
 
 def mira(engine: DittoAvatar) -> DittoPortrait:

@@ -78,6 +78,7 @@ class TestOfPhotographs:
         for n_quarters in (1, 3):
             lying = np.ascontiguousarray(np.rot90(picture, n_quarters))
             found = MeshRegistrar().register(lying, None)
+            assert found.picture.shape == picture.shape
             np.testing.assert_allclose(in_crop(found), in_crop(upright), atol=0.5)
             assert np.abs(found.crop.astype(int) - upright.crop).mean() < 2
 

@@ -101,6 +101,8 @@ def test_overlapping_answers_are_one_face_in_the_square() -> None:
     row = np.concatenate((128 * face.box, face.points.ravel(), [face.score]))
     close(row[None], "blaze_dets", 1e-3)
     close(find_mesh(made.nets().face_mesh, found.crop, face)[None], "lmk478", 1e-3)
+    there = placed(WANT["lmk478"][0] * 512, WANT["M_c2o"])
+    np.testing.assert_allclose(found.mesh, there, rtol=0, atol=1)
 
 
 def test_a_film_is_followed_by_the_points_of_its_last_picture() -> None:

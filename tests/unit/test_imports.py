@@ -17,7 +17,7 @@ MAY_IMPORT_RAY = {
     "graph.app", "graph.calls", "graph.gatekeeper", "graph.handles", "graph.instruments",
     "graph.launch", "graph.router", "web.ingress",
 }  # fmt: skip
-FINDS_FACES = {"deployments.avatar.ditto.register"}
+FINDS_FACES = {"deployments.avatar.ditto.frame", "deployments.avatar.ditto.register"}
 MODEL_PACKAGES = {
     "moonshine_voice", "espeakng_loader", "onnxruntime", "faster_whisper", "torch", "ctranslate2",
     "google", "openai", "httpx2", "onnx", "onnxscript", "tensorrt", "tensorrt_rtx",
@@ -85,7 +85,7 @@ def is_allowed(module: str, imported: str) -> bool:
         # Language models are asynchronous, and a chain is put together of engines by their names.
         is_streams = imported == "deployments.streams" and parts[1] == "llm"
         is_chain = imported == "deployments.registry" and module == "deployments.llm.chain"
-        # A face from a photograph has to be found in it, where nobody has done so before.
+        # A face has to be found in a photograph, where nobody has done so before, and framed.
         is_face = target[:2] == ["deployments", "faces"] and module in FINDS_FACES
         by_name = is_fakes or is_streams or is_chain or imported == "deployments.config" or is_face
         return (own and target[-1] != "deployment") or shared or is_weights or by_name

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 
 from deployments.avatar.ditto.condition import Character
 from deployments.avatar.ditto.controls import BLINK_RATE, CONTROLS
+from deployments.avatar.ditto.frame import in_frame
 from deployments.avatar.ditto.loading import Parts, build_plans, loaded
 from deployments.avatar.ditto.moving import Mover
 from deployments.avatar.ditto.paste import PastePlan
@@ -88,15 +88,20 @@ class DittoAvatar:
 
         Raises:
             UnusableInputError: ``no_face``, ``many_faces`` or ``too_small``.
+            EngineInputError: no picture, or landmarks that are not of it.
         """
-        picture, landmarks = self._framed(source)
-        found = self._parts.registrar.register(picture, landmarks)
-        seen = network_input(found.crop)
+        shape = source.image.shape
+        if len(shape) != 3 or shape[2] != 3 or not source.image.size:
+            raise EngineInputError(f"a picture of shape {shape}", stage="avatar")
+        found = self._parts.registrar.register(source.image, source.landmarks)
+        shown = in_frame(found, self._settings.width_px, self._settings.height_px)
+        seen = network_input(shown.crop)
         with _watching():
             volume = self._parts.networks.appearance(seen)
             info = self._parts.networks.motion_info(seen)
         face = Character([info], found.eye_open[None], found.eye_ball[None], info["kp"])
-        return DittoPortrait(source.id, volume, face, PastePlan(found.to_picture, picture))
+        paste = PastePlan(shown.to_picture, shown.picture)
+        return DittoPortrait(source.id, volume, face, paste)
 
     def move(self, portrait: DittoPortrait, stretch: Stretch) -> Moved:
         """Speech to motion, (n_frames, 126), and the state after it, at most 1 MB.
@@ -137,18 +142,6 @@ class DittoAvatar:
             faces = self._parts.networks.paint([one.portrait.volume for one in requests], motion)
         pairs = zip(requests, faces, strict=True)
         return [request.portrait.paste.paste(face) for request, face in pairs]
-
-    def _framed(self, source: PortraitSource) -> tuple[Frame, np.ndarray[Any, Any] | None]:
-        """The picture in the frame's size, which is of its proportions, and its landmarks."""
-        size = self._settings.width_px, self._settings.height_px
-        height, width = source.image.shape[:2]
-        share = np.array((size[0] / width, size[1] / height), np.float32)
-        way = cv2.INTER_AREA if share.min() < 1 else cv2.INTER_CUBIC
-        picture = np.asarray(cv2.resize(source.image, size, interpolation=way), np.uint8)
-        if source.landmarks is None:
-            return picture, None
-        # A landmark is a place, counted from the middle of the first pixel.
-        return picture, np.asarray((source.landmarks + 0.5) * share - 0.5, np.float32)
 
 
 def _offered(usual: Mapping[str, float], parts: Parts) -> tuple[ControlRange, ...]:

@@ -38,19 +38,23 @@ LEAST_EYES_PX = 48.0
 """Between the outer corners: a face so small is enlarged three times in its square."""
 PUBLISHED_CROP = CropSettings()
 _CORNERS_203 = ((0, 12), (24, 36))
+_CHIN_AND_CHEEKS, _LEAST_SPREAD_PX = (152, 234, 454), 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registration:
-    """``crop``: (512, 512, 3) uint8 RGB. ``to_picture``: (3, 3) from pixels of the crop to those
-    of the picture. ``eye_open`` (2,), ``eye_ball`` (6,): see ``eyes``. ``points`` (n, 2): pixels
-    of the picture that the crop was made from."""
+    """``picture``: as it was given or, if it lay on its side, upright; all is of this one.
+    ``crop``: (512, 512, 3) uint8 RGB. ``to_picture``: (3, 3) from pixels of the crop to those of
+    the picture. ``eye_open`` (2,), ``eye_ball`` (6,): see ``eyes``. ``points`` (n, 2): pixels of
+    the picture that the crop was made from; ``mesh`` (n, 2): those of MediaPipe's face mesh."""
 
+    picture: Frame
     crop: NDArray[np.uint8]
     to_picture: FloatArray
     eye_open: FloatArray
     eye_ball: FloatArray
     points: FloatArray
+    mesh: FloatArray
 
 
 def network_input(crop: NDArray[np.uint8]) -> FloatArray:
@@ -70,27 +74,27 @@ class MeshRegistrar:
 
     def register(self, picture: Frame, landmarks: NDArray[np.float32] | None) -> Registration:
         """Of a (height, width, 3) BGR picture. ``landmarks``: (468, 2) pixels, or (478, 2) with
-        both irises; where they are ``None`` they are found.
+        both irises; where they are ``None`` they are found, however the picture lies.
 
         Raises:
             UnusableInputError: they had to be found: ``no_face``, ``many_faces`` or ``too_small``.
             EngineLoadError: they have to be found, and what finds them is not installed.
-            EngineInputError: landmarks of another kind.
+            EngineInputError: landmarks of another kind, or not of this picture.
         """
-        points = self._found(picture) if landmarks is None else landmarks
-        if points.shape not in ((N_SKIN, 2), (N_SKIN + N_IRISES, 2)):
-            text = f"landmarks of a shape that no face mesh has: {points.shape}"
-            raise EngineInputError(text, stage="avatar")
+        if landmarks is None:
+            picture, points = self._found(picture)
+        else:
+            points = _checked(landmarks, picture)
         crop, matrix = _square(picture, points, MESH, self._settings)
         eye_open, eye_ball = eye_state(placed(points, matrix) / FACE_SIDE_PX)
-        return Registration(crop, inverted(matrix), eye_open, eye_ball, points)
+        return Registration(picture, crop, inverted(matrix), eye_open, eye_ball, points, points)
 
-    def _found(self, picture: Frame) -> FloatArray:
-        """(478, 2) pixels of the picture, however it lies."""
+    def _found(self, picture: Frame) -> tuple[Frame, FloatArray]:
+        """The picture upright and (478, 2) pixels of it."""
         if self._finder is None:
             self._finder = FaceFinder()
         upright, face = self._finder.find(picture, self._least_px)
-        return face.landmarks if upright is picture else _lying(face.landmarks, upright, picture)
+        return upright, face.landmarks
 
 
 class PublishedRegistrar:
@@ -141,8 +145,28 @@ class PublishedRegistrar:
         crop, matrix = _square(picture, points, POINTS_203, self._settings)
         if (face := find_face(self._nets.blaze_face, crop)) is None:
             raise refusals.no_face()
-        eye_open, eye_ball = eye_state(find_mesh(self._nets.face_mesh, crop, face))
-        return Registration(crop, inverted(matrix), eye_open, eye_ball, points)
+        mesh, to_picture = find_mesh(self._nets.face_mesh, crop, face), inverted(matrix)
+        eye_open, eye_ball = eye_state(mesh)
+        there = placed(mesh * FACE_SIDE_PX, to_picture)
+        return Registration(picture, crop, to_picture, eye_open, eye_ball, points, there)
+
+
+def _checked(landmarks: NDArray[np.float32], picture: Frame) -> FloatArray:
+    """Landmarks of a face that is to be seen, at least a part of it."""
+    if landmarks.shape not in ((N_SKIN, 2), (N_SKIN + N_IRISES, 2)):
+        raise _foreign(f"of a shape that no face mesh has: {landmarks.shape}")
+    if not np.isfinite(landmarks).all():
+        raise _foreign("that are no numbers")
+    if np.ptp(landmarks[list(_CHIN_AND_CHEEKS)], axis=0).min() < _LEAST_SPREAD_PX:
+        raise _foreign("that all lie in one place")
+    size = picture.shape[1], picture.shape[0]
+    if (landmarks.max(axis=0) < 0).any() or (landmarks.min(axis=0) > size).any():
+        raise _foreign("beside the picture")
+    return landmarks
+
+
+def _foreign(text: str) -> EngineInputError:
+    return EngineInputError(f"landmarks {text}", stage="avatar")
 
 
 def _square(
@@ -158,12 +182,3 @@ def _widest(points: FloatArray) -> float:
     """Pixels between the outer corners of both eyes, of 203 points."""
     left, right = points[list(_CORNERS_203[0])], points[list(_CORNERS_203[1])]
     return float(np.linalg.norm(left[:, None] - right, axis=-1).max())
-
-
-def _lying(points: FloatArray, upright: Frame, picture: Frame) -> FloatArray:
-    """Points of the ``upright`` picture as points of ``picture``, of which it is some quarters."""
-    n = next(n for n in (1, 2, 3) if np.array_equal(np.rot90(picture, n), upright))
-    for k in reversed(range(n)):
-        width = np.rot90(picture, k).shape[1]
-        points = np.stack((width - 1 - points[:, 1], points[:, 0]), axis=1)
-    return points

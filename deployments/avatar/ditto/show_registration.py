@@ -39,23 +39,22 @@ def _row(registrar: MeshRegistrar, name: str) -> Frame | None:
     if picture is None:
         print(f"{name}: not a picture that can be read")
         return None
-    whole = np.asarray(picture, np.uint8)
     try:
-        found = registrar.register(whole, None)
+        found = registrar.register(np.asarray(picture, np.uint8), None)
     except AvatarError as error:
         print(f"{name}: {getattr(error, 'code', type(error).__name__)}: {error.message}")
         return None
     opens, looks = (" ".join(f"{v:.3f}" for v in part) for part in (found.eye_open, found.eye_ball))
     print(f"{name}: eyes open {opens}; eyeballs {looks}")
     crop = np.ascontiguousarray(found.crop[..., ::-1])
-    return np.hstack((_fitted(_with_square(whole, found)), crop, _with_points(crop, found)))
+    return np.hstack((_fitted(_with_square(found)), crop, _with_points(crop, found)))
 
 
-def _with_square(picture: Frame, found: Registration) -> Frame:
+def _with_square(found: Registration) -> Frame:
     last = FACE_SIDE_PX - 1
     square = np.array(((0, 0), (last, 0), (last, last), (0, last)), np.float32)
     corners = placed(square, found.to_picture).round().astype(np.int32)
-    drawn, thickness = picture.copy(), max(1, max(picture.shape) // 300)
+    drawn, thickness = found.picture.copy(), max(1, max(found.picture.shape) // 300)
     return np.asarray(cv2.polylines(drawn, [corners], True, _YELLOW, thickness), np.uint8)
 
 
