@@ -1,43 +1,19 @@
 """Engines that serve for a long time stay as large as they are."""
 
-from pathlib import Path
+import json
+import subprocess
+import sys
 
-import numpy as np
+from tests.tiny_models.made import ROOT
 
-from deployments.avatar.engine import DrawRequest, MoveRequest
-from deployments.errors import AvatarError
-from deployments.types import AudioChunk, Stretch
-from tests.ditto.fill_weights import det_uniform
-from tests.ditto.replies import fake_engine, mira
-
-_PAGE = 4096
-_N_STRETCHES = 10_000
 _MOST_GROWTH = 4_000_000  # bytes: ten stretches that were kept would be more
 
 
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-
-
 def test_ten_thousand_stretches_of_two_engines_leave_nothing_behind() -> None:
-    """Their networks are a declared fake; what carries, packs and joins is real."""
-    engines = [fake_engine(), fake_engine()]
-    portraits = [mira(engine) for engine in engines]
-    sound, states = det_uniform(1, (640 * 40,)), [b"", b""]
-    sizes = []
-    for i in range(_N_STRETCHES // 2):
-        frame = i % 10
-        heard = AudioChunk(sound[640 * frame : 640 * (frame + 28)], 16_000, frame / 25)
-        for k, (engine, portrait) in enumerate(zip(engines, portraits, strict=True)):
-            state = states[k] if frame else None
-            asked = Stretch("mira", heard, (), frame, 1, state, seed=i)
-            [moved] = engine.move_together([MoveRequest(portrait, asked)])
-            assert not isinstance(moved, AvatarError)
-            states[k] = moved[1]
-            if not i % 50:
-                [frame_drawn] = engine.draw([DrawRequest(portrait, moved[0][0], 0.1)])
-                assert frame_drawn.dtype == np.uint8
-        if not i % 100:
-            sizes.append(resident())
+    command = [sys.executable, "-m", "tests.ditto.long_service"]
+    served = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
+    )
+    sizes = json.loads(served.stdout)
+    assert len(sizes) == 50
     assert max(sizes[25:]) - max(sizes[5:25]) < _MOST_GROWTH
