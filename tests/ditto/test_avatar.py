@@ -127,6 +127,19 @@ def test_sound_that_comes_late_still_gives_every_frame(
     assert np.corrcoef(steps.ravel(), want.ravel())[0, 1] > 0.99
 
 
+@EITHER
+def test_more_sound_than_is_asked_for_changes_nothing(
+    engine: DittoAvatar, portrait: DittoPortrait, is_live: bool
+) -> None:
+    sound = voice(25 * 60)
+    asked = stretch(engine, sound, range(10), is_live=is_live)
+    more = replace(asked, audio=replace(asked.audio, samples=sound))
+    (motion, state), (again, packed) = (engine.move(portrait, one) for one in (asked, more))
+    assert np.array_equal(motion, again)
+    assert state == packed
+    assert len(packed) < 1_000_000
+
+
 def portraits(engine: DittoAvatar) -> list[DittoPortrait]:
     """Four different faces."""
     source = builtin_portraits()[0]

@@ -1,5 +1,6 @@
 """What can be set, what is refused, and what is missing said in one line."""
 
+import math
 import os
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from deployments.avatar.ditto.loading import loaded
 from deployments.avatar.ditto.settings import DETECTORS_LICENCE, DittoSettings, Look
 from deployments.errors import ConfigError, EngineLoadError
 from deployments.registry import check_options
-from tests.ditto.replies import fake_engine, tiny_engine
+from tests.ditto.replies import fake_engine, mira, stretch, tiny_engine, voice
 
 
 def settings(**options: Any) -> DittoSettings:
@@ -36,6 +37,12 @@ def settings(**options: Any) -> DittoSettings:
         ({"look": {"emotion": [{"at_s": 0, "blend": {"bored": 1}}]}}, "blend"),
         ({"look": {"emotion": [{"at_s": 0, "blend": {"sad": 0.7, "fear": 0.7}}]}}, "at most 1"),
         ({"look": {"emotion": [{"at_s": 1, "blend": {}}, {"at_s": 1, "blend": {}}]}}, "after"),
+        ({"look": {"emotion": [{"at_s": 0, "blend": {"sad": math.nan}}]}}, "finite"),
+        ({"look": {"emotion": [{"at_s": 0, "blend": {"sad": -math.inf}}]}}, "finite"),
+        *(
+            ({"look": {"emotion": [{"at_s": at_s, "blend": {}}]}}, "at_s")
+            for at_s in (math.inf, math.nan, 3601)
+        ),
         ({"seed": -1}, "seed"),
         ({"colour": "red"}, "colour"),
     ],
@@ -62,6 +69,15 @@ def test_emotions_go_straight_from_one_time_to_the_next() -> None:
     np.testing.assert_allclose(rows[:6, happy], np.linspace(1, 0, 6), rtol=0, atol=1e-6)
     np.testing.assert_allclose(rows[5:, sad], np.linspace(0.5, 0, 6), rtol=0, atol=1e-6)
     np.testing.assert_allclose(rows[5:, neutral], np.linspace(0.5, 1, 6), rtol=0, atol=1e-6)
+
+
+def test_emotions_over_time_are_worked_out_before_anybody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = fake_engine(look={"emotion": [{"at_s": 3, "blend": {"happy": 1}}]})
+    monkeypatch.delattr(Look, "emotion_rows")
+    motion, _ = engine.move(mira(engine), stretch(engine, voice(10), range(5)))
+    assert motion.shape == (5, 126)
 
 
 def test_a_look_of_one_avatar_is_added_to_that_of_all() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deployments.avatar.ditto.sound import REACH_S, unheard
+from deployments.avatar.ditto.sound import REACH_S, needed, unheard
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.types import AudioChunk
 
@@ -62,3 +62,11 @@ def test_what_the_resampling_may_still_change_is_told_apart() -> None:
     assert [len(part) for part in unheard(AudioChunk(sound, 24_000), 0, 25, 0)] == [16_000, 0]
     again, _ = unheard(AudioChunk(sound[9600:], 24_000), 10, 15, len(sure))
     np.testing.assert_allclose(again, more, rtol=0, atol=1e-6)
+
+
+def test_sound_beyond_what_a_stretch_needs_is_left_for_later() -> None:
+    sound = AudioChunk(chirp(24_000, 4.0), 24_000, 7.0)
+    asked = needed(sound, 10, 26)
+    assert np.array_equal(asked.samples, sound.samples[: 36 * 960 + 96])
+    assert (asked.sample_rate_hz, asked.start_s) == (24_000, 7.0)
+    assert np.array_equal(needed(sound, 90, 26).samples, sound.samples)

@@ -97,6 +97,11 @@ class MotionPath:
     stitcher: Stitcher
     silence: FloatArray
 
+    @property
+    def n_ahead(self) -> int:
+        """Frames of sound beyond the last one asked for, after which its motion is ready."""
+        return frames_ahead(self.windows.settings, self.features.chunk)
+
     def begin(self, seed: int, maker: int = 0) -> MotionState:
         windows = self.windows.begin(self.silence)
         return MotionState(seed, self.features.begin(), windows, maker=maker)
@@ -140,8 +145,8 @@ class MotionPath:
         self, state: MotionState, sound: FloatArray, n_frames: int
     ) -> Generator[WindowRequest, FloatArray, MotionState]:
         """The end of a reply is made so, too: cut before it, its motion would else be another."""
-        n_ahead = frames_ahead(self.windows.settings, self.features.chunk)
-        n_wanted = (state.stitch.frame + n_frames + n_ahead) * N_FRAME - state.features.n_samples
+        n_last = state.stitch.frame + n_frames + self.n_ahead
+        n_wanted = n_last * N_FRAME - state.features.n_samples
         sound = np.pad(sound, (0, max(n_wanted - len(sound), 0)))
         later = yield from self._heard(state, sound)
         motion = later.ready[:n_frames]

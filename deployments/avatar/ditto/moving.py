@@ -1,6 +1,6 @@
 """Stretches to motion, those of several sessions at once."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TypeAlias
 
 from deployments.avatar.ditto.condition import Character
@@ -8,8 +8,8 @@ from deployments.avatar.ditto.controls import checked, fading
 from deployments.avatar.ditto.jobs import Job, run, seeded_noise
 from deployments.avatar.ditto.loading import Parts
 from deployments.avatar.ditto.motion import MotionPath, MotionState
-from deployments.avatar.ditto.settings import FPS, DittoSettings
-from deployments.avatar.ditto.sound import unheard
+from deployments.avatar.ditto.settings import FPS, DittoSettings, Look
+from deployments.avatar.ditto.sound import needed, unheard
 from deployments.avatar.ditto.vector import N_MOTION, FloatArray
 from deployments.avatar.ditto.ways import Way, Wishes
 from deployments.avatar.ditto.windows import WindowRequest
@@ -18,6 +18,8 @@ from deployments.types import Stretch
 
 Moved: TypeAlias = tuple[FloatArray, bytes]
 """Key points (n, 2, 21, 3), of the source and of the driven face, and the state after them."""
+Habits: TypeAlias = tuple[Mapping[str, float], FloatArray | None]
+"""Controls and rows of emotions of a face, where a stretch does not say otherwise."""
 Steps: TypeAlias = Generator[WindowRequest, FloatArray, Moved]
 
 
@@ -26,8 +28,8 @@ class Mover:
 
     def __init__(self, settings: DittoSettings, parts: Parts) -> None:
         self._settings, self._parts = settings, parts
-        self._look = settings.look_of("")
-        self._looks = {avatar_id: settings.look_of(avatar_id) for avatar_id in settings.looks}
+        self._usual = _habits(settings.look_of(""))
+        self._habits = {name: _habits(settings.look_of(name)) for name in settings.looks}
 
     def move(self, stretches: Sequence[tuple[Character, Stretch]]) -> list[Moved | AvatarError]:
         """For each, in order, its motion or what is wrong with it."""
@@ -64,15 +66,18 @@ class Mover:
 
     def _wishes(self, stretch: Stretch, first: int) -> Wishes:
         """``first``: number of the stretch's first frame, since the face came out of rest."""
-        look = self._looks.get(stretch.avatar_id, self._look)
-        controls = checked({**look.controls, **stretch.controls})
+        usual, emotion = self._habits.get(stretch.avatar_id, self._usual)
+        controls = checked({**usual, **stretch.controls})
         n_in, n_out = (round(controls[name] * FPS) for name in ("fade_in_s", "fade_out_s"))
         frames = range(first, first + stretch.n_frames)
         # No more than the frames of rest, which are always in one stretch: the ones before may
         # have been drawn already.
         fades = fading(frames, n_in, min(max(n_out, 1), stretch.n_rest_frames))
-        emotion = look.emotion_rows() if look.emotion else None
         return Wishes(controls, emotion, fades)
+
+
+def _habits(look: Look) -> Habits:
+    return look.controls, look.emotion_rows() if look.emotion else None
 
 
 def _read(state: bytes, way: Way) -> MotionState:
@@ -85,8 +90,9 @@ def _read(state: bytes, way: Way) -> MotionState:
 
 def _steps(path: MotionPath, state: MotionState, stretch: Stretch) -> Steps:
     n_before, n_heard = state.stitch.frame, state.features.n_samples
-    sound = unheard(stretch.audio, n_before, stretch.n_frames, n_heard)
-    points, after = yield from path.move(state, sound[0], stretch.n_frames, sound[1])
+    audio = needed(stretch.audio, stretch.n_frames, path.n_ahead)
+    sound, supposed = unheard(audio, n_before, stretch.n_frames, n_heard)
+    points, after = yield from path.move(state, sound, stretch.n_frames, supposed)
     if stretch.n_rest_frames:  # at rest; what comes next begins anew, and moves otherwise
         after = path.begin(state.seed + 1, state.maker)
     return points, after.pack()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from deployments.avatar.ditto.condition import EMOTIONS
 from deployments.avatar.ditto.controls import checked
@@ -35,8 +35,8 @@ Emotion: TypeAlias = Literal[
 class EmotionAt(Settings):
     """A blend of emotions at a time of the reply; what is left of 1 is neutral."""
 
-    at_s: float = Field(ge=0)
-    blend: dict[Emotion, float]
+    at_s: float = Field(ge=0, le=3600)
+    blend: dict[Emotion, FiniteFloat]
 
     @field_validator("blend")
     @classmethod

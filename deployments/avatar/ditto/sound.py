@@ -3,6 +3,9 @@
 A stretch brings sound from its first frame on, much of which the one before has brought already.
 """
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from deployments.avatar.ditto.features import N_FRAME, SAMPLE_RATE_HZ
@@ -13,6 +16,14 @@ from deployments.types import AudioChunk
 REACH_S = 0.004
 """Sound beyond a sample that the resampling asks for, and some: 32 zero crossings at 16 kHz."""
 _N_REACH = round(REACH_S * SAMPLE_RATE_HZ)
+
+
+def needed(audio: AudioChunk, n_frames: int, n_ahead: int) -> AudioChunk:
+    """As much of a stretch's sound as its ``n_frames`` take that are moved ``n_ahead`` frames
+    later: what comes after those would only make the state larger, and is brought again."""
+    seconds = (n_frames + n_ahead) * N_FRAME / SAMPLE_RATE_HZ + REACH_S
+    n = math.ceil(seconds * audio.sample_rate_hz)
+    return replace(audio, samples=audio.samples[:n])
 
 
 def unheard(
