@@ -10,14 +10,15 @@ from deployments.avatar.ditto.vector import FloatArray
 from deployments.errors import EngineLoadError
 
 
-def load_hubert(path: Path, device: str) -> Hubert:
-    """The network in the file, on a GPU where ``device`` is one and ONNX Runtime was built for it.
+def load_hubert(path: Path, device: str, memory_gb: float | None = None) -> Hubert:
+    """The network in the file. ``memory_gb``: the most that it may take of a GPU.
 
     Raises:
-        EngineLoadError: the file cannot be read, or is no network of this kind.
+        EngineLoadError: the file cannot be read, or is no network of this kind; or ``device`` is a
+            GPU that ONNX Runtime cannot use: on a processor HuBERT is too slow to be live.
     """
     # Replicas share the machine's cores: one that took them all would slow the others.
-    session = opened(path, str(path), device, n_threads=1)
+    session = opened(path, str(path), device, memory_gb, n_threads=1)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise EngineLoadError(f"{path} does not make one thing of one sound", stage="avatar")

@@ -18,8 +18,13 @@ from deployments.avatar.ditto.kept import Kept, engines_dir
 from deployments.avatar.ditto.published_onnx import readable
 from deployments.avatar.ditto.sampling import Sampling
 from deployments.avatar.ditto.schedule import Schedule, schedule
-from deployments.avatar.ditto.sessions import OnnxGraph, check_device, device_number, opened
+from deployments.avatar.ditto.sessions import OnnxGraph, device_number, opened, with_cuda
 from deployments.avatar.ditto.vector import FloatArray, Info
+from deployments.errors import EngineLoadError
+
+_PARTS = {"warp_network": 4, "decoder": 4}
+"""Of the memory beside the weights; of each other network 1. Unmeasured on a GPU; faces are drawn
+in batches, so what is between the layers of these two is by far the largest."""
 
 
 class OnnxNetworks:
@@ -34,23 +39,27 @@ class OnnxNetworks:
         say: Callable[[str], None] = log,
     ) -> None:
         """``files``: of each of ``weights.NETWORKS``, and ``hubert``. A ``.pth`` is exported first,
-        to draw in half precision where ``half`` says so. ``memory_gb``: the most that each network
-        may take of a GPU. ``say`` is told what takes long.
+        to draw in half precision where ``half`` says so. ``memory_gb``: the most that all of
+        them may take of a GPU, in parts that no network can lend to another: each gets its file's
+        size, and what draws four times as much of the rest as what does not. ``say`` is told what
+        takes long.
 
         Raises:
             EngineLoadError: a file cannot be read or is not what it should be, or ``device`` is
-                none that ONNX Runtime can use.
+                none that ONNX Runtime can use, or ``memory_gb`` is less than the files take.
         """
-        check_device(device)
         self._device = device
-        self.hear = load_hubert(files["hubert"], device)
+        with_cuda(files["hubert"].name, device)  # before an export, which takes a minute
         ours = exported(files, Kept(engines_dir()), Form(half), say)
         sources = {name: path for name, path in files.items() if name not in (*ours, "hubert")}
         if "lmdm_step" in ours:
             del sources["lmdm"]
+        paths = {**sources, **ours}
+        limits = _limits({**paths, "hubert": files["hubert"]}, memory_gb)
+        self.hear = load_hubert(files["hubert"], device, limits["hubert"])
         self._graphs = {
-            name: OnnxGraph(opened(readable(name, path), str(path), device, memory_gb))
-            for name, path in {**sources, **ours}.items()
+            name: OnnxGraph(opened(readable(name, path), str(path), device, limits[name]))
+            for name, path in paths.items()
         }
         self._samplers: dict[int, Sampler] = {}
 
@@ -159,6 +168,24 @@ class _TwoGraphs(_InArrays):
         self._window.run_with_iobinding(binding)
         outputs: Sequence[Any] = binding.get_outputs()
         return outputs
+
+
+def _limits(paths: Mapping[str, Path], memory_gb: float | None) -> dict[str, float | None]:
+    """GB of each network, weights included, of ``memory_gb`` of all of them.
+
+    Raises:
+        EngineLoadError: nothing would be left beside the weights.
+    """
+    if memory_gb is None:
+        return dict.fromkeys(paths)
+    weights = {name: path.stat().st_size / 1e9 for name, path in paths.items()}
+    rest = memory_gb - sum(weights.values())
+    if rest <= 0:
+        text = f"memory_gb {memory_gb:g} is less than the files take: {memory_gb - rest:.1f} GB"
+        raise EngineLoadError(text, stage="avatar")
+    parts = {name: _PARTS.get(name, 1) for name in paths}
+    total = sum(parts.values())
+    return {name: weights[name] + rest * part / total for name, part in parts.items()}
 
 
 def _levels(picture: NDArray[Any]) -> NDArray[np.uint8]:

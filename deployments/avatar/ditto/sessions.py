@@ -1,8 +1,9 @@
 """ONNX Runtime: files into sessions on a CPU or a GPU."""
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,6 @@ def has_cuda() -> bool:
     return _CUDA in onnxruntime.get_available_providers()
 
 
-def check_device(device: str) -> None:
-    """Raises:
-    EngineLoadError: ONNX Runtime cannot use ``device``.
-    """
-    if device != "cpu" and not has_cuda():
-        text = f"this onnxruntime cannot use {device}: install onnxruntime-gpu, or set device: cpu"
-        raise EngineLoadError(text, stage="avatar")
-
-
 def opened(
     source: Path | bytes,
     name: str,
@@ -43,29 +35,58 @@ def opened(
     Args:
         source: of ONNX.
         name: for errors.
-        device: ``cpu``, ``cuda`` or ``cuda:1``; without a GPU that ONNX Runtime can use, the CPU.
-        memory_gb: the most that this one network may take of a GPU.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+        memory_gb: the most that this one network may take of a GPU, weights included.
         n_threads: on the CPU; None: as many as ``OMP_NUM_THREADS`` says, or cores.
 
     Raises:
-        EngineLoadError: it cannot be read, or not be run.
+        EngineLoadError: it cannot be read, or not be run on ``device``.
     """
     import onnxruntime
 
+    with_cuda(name, device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = n_threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
     with _load_errors(name):
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             source, options, providers=_providers(device, memory_gb)
         )
+    if device != "cpu" and _CUDA not in session.get_providers():
+        text = f"{name} cannot run on {device}: onnxruntime-gpu does not find the libraries of the "
+        raise EngineLoadError(f"{text}CUDA that it was built for, or of cuDNN", stage="avatar")
+    session.disable_fallback()  # to the CPU, should the GPU fail: a replica without one is to end
+    return session
+
+
+def with_cuda(name: str, device: str) -> None:
+    """Loads CUDA's libraries where ``device`` is a GPU: torch's, which finds its own.
+
+    Raises:
+        EngineLoadError: ``name`` needs another onnxruntime.
+    """
+    import onnxruntime
+
+    if device == "cpu":
+        return
+    if not has_cuda():
+        text = f"{name}: this onnxruntime cannot use {device}: install onnxruntime-gpu in its place"
+        raise EngineLoadError(f"{text}, or set device: cpu", stage="avatar")
+    with suppress(ImportError):
+        import torch  # noqa: F401
+    with redirect_stdout(sys.stderr):  # it prints what it misses
+        onnxruntime.preload_dlls()
 
 
 def _providers(device: str, memory_gb: float | None) -> list[Any]:
-    if device == "cpu" or not has_cuda():
+    if device == "cpu":
         return [_CPU]
-    options: dict[str, Any] = {"device_id": device_number(device)}
+    options: dict[str, Any] = {
+        "device_id": device_number(device),
+        "use_tf32": 0,  # it has no more digits than half precision
+        "arena_extend_strategy": "kSameAsRequested",  # not twice as much each time
+    }
     if memory_gb is not None:
         options["gpu_mem_limit"] = int(memory_gb * 1e9)
     return [(_CUDA, options), _CPU]
