@@ -51,6 +51,21 @@ def test_a_network_in_half_precision_becomes_a_smaller_plan(tiny_exports: Export
     assert len(half) < 0.9 * len(single)
 
 
+def test_plans_calculate_without_tf32(
+    tiny_exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every replica has to make the same motion, which TF32's ten bits do not."""
+    configs: list[Any] = []
+
+    def build_nothing(self: Any, network: Any, config: Any) -> None:
+        configs.append(config)
+
+    monkeypatch.setattr(trt.Builder, "build_serialized_network", build_nothing)
+    with pytest.raises(EngineLoadError, match="does not say why"):
+        build(trt, "stitch_network", stitch(tiny_exports).read_bytes(), 8)
+    assert [config.get_flag(trt.BuilderFlag.TF32) for config in configs] == [False]
+
+
 def test_a_plan_is_built_once(tiny_exports: Exports, tmp_path: Path) -> None:
     said = Said()
     first = plans(tmp_path, said).path("stitch_network", stitch(tiny_exports))

@@ -70,6 +70,7 @@ def build(
     if not parser.parse(content):
         raise _failed(graph, [_told(parser.get_error(i)) for i in range(parser.num_errors)])
     config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # it is on, and has no more digits than half precision
     if memory_gb is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(memory_gb * 1e9))
     config.add_optimization_profile(_profile(builder, network, graph, frames))

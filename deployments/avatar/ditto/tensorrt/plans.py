@@ -96,5 +96,5 @@ class Plans:
             "gpu": asdict(self.gpu),
             "precision": "half" if self.is_half else "single",
             "profile": profile,
-            "flags": {"strongly_typed": True, "memory_gb": self.memory_gb},
+            "flags": {"strongly_typed": True, "tf32": False, "memory_gb": self.memory_gb},
         }
