@@ -36,7 +36,7 @@ def fake_engine(
     """On no checkpoint, but with a configuration."""
     networks = networks or FakeNetworks()
     ways = (
-        Way(published(one(7)), networks.hear, networks.stitch)
+        Way(published(one(7)), networks.hear, networks.stitch, origin="")
         for one in (live_config, offline_config)
     )
     settings = DittoSettings.model_validate({"width_px": 64, "height_px": 96, **options})

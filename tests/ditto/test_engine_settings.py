@@ -44,6 +44,7 @@ def settings(**options: Any) -> DittoSettings:
             for at_s in (math.inf, math.nan, 3601)
         ),
         ({"seed": -1}, "seed"),
+        ({"precision": "float16"}, "precision"),
         ({"colour": "red"}, "colour"),
     ],
 )

@@ -167,6 +167,8 @@ def test_a_value_that_cannot_be_followed_is_refused_by_its_key(key: str, value: 
         ("default_kwargs", "smo_k_d", 4, "odd"),
         ("default_kwargs", "overall_ctrl_info", {"delta_nose": 1}, "delta_nose"),
         ("default_kwargs", "use_d_keys", ["nose"], "nose"),
+        ("default_kwargs", "delta_eye_open_n", [], "delta_eye_open_n"),
+        ("default_kwargs", "delta_eye_open_n", [60, -1], "delta_eye_open_n"),
     ],
 )
 def test_another_model_or_impossible_settings(

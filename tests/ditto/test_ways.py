@@ -21,7 +21,7 @@ FACE = character(1)
 
 def way(asked: dict[str, Any]) -> Way:
     networks = FakeNetworks()
-    return Way(published(asked), networks.hear, networks.stitch)
+    return Way(published(asked), networks.hear, networks.stitch, origin="")
 
 
 def path(asked: dict[str, Any], **controls: float) -> MotionPath:

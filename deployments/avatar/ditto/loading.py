@@ -1,7 +1,7 @@
 """A folder in the published layout becomes networks and two ways of moving, or one line that says
 what is wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +14,18 @@ from deployments.avatar.ditto.crop import CropSettings
 from deployments.avatar.ditto.detectors import open_detectors
 from deployments.avatar.ditto.export import Form, exported
 from deployments.avatar.ditto.files import CONFIGS, DETECTORS, below
-from deployments.avatar.ditto.kept import Kept, engines_dir
+from deployments.avatar.ditto.kept import Kept, digest_of, engines_dir, mark_of
 from deployments.avatar.ditto.published_config import Published, published
 from deployments.avatar.ditto.register import MeshRegistrar, PublishedRegistrar, Registration
 from deployments.avatar.ditto.runtime import Networks
 from deployments.avatar.ditto.settings import NAME, DittoSettings, licence_refusal
 from deployments.avatar.ditto.vector import FloatArray
 from deployments.avatar.ditto.ways import Way
-from deployments.errors import AvatarError, EngineLoadError
+from deployments.errors import AvatarError, ConfigError, EngineLoadError
 from deployments.types import Frame
 from deployments.weights import find_model
+
+_MOVING = ("hubert", "lmdm", "motion_extractor", "stitch_network")
 
 
 class Registrar(Protocol):
@@ -56,13 +58,14 @@ def loaded(settings: DittoSettings) -> Parts:
         raise EngineLoadError(refusal, stage="avatar")
     cv2.setNumThreads(1)  # a replica shares its machine: OpenCV's pool would take others' time
     folder = _folder(settings)
-    live = _asked(folder, settings.live_config, settings.live_overlap, settings.live_steps)
-    offline = _asked(
-        folder, settings.offline_config, settings.offline_overlap, settings.offline_steps
-    )
+    live, offline = _asked(settings, folder, is_live=True), _asked(settings, folder, is_live=False)
+    files = below(folder, settings.networks())
     with _refusing(folder):
-        networks = _networks(settings, below(folder, settings.networks()))
-        ways = (Way(asked, networks.hear, networks.stitch) for asked in (live, offline))
+        networks = _networks(settings, files)
+        ways = (
+            Way(asked, networks.hear, networks.stitch, _origin(files, folder / CONFIGS / name))
+            for asked, name in ((live, settings.live_config), (offline, settings.offline_config))
+        )
         return Parts(networks, _registrar(settings, folder, live.crop), *ways)
 
 
@@ -96,11 +99,33 @@ def _folder(settings: DittoSettings) -> Path:
     return folder
 
 
-def _asked(folder: Path, name: str, overlap: int | None, n_steps: int | None) -> Published:
+def _asked(settings: DittoSettings, folder: Path, is_live: bool) -> Published:
     """What the configuration asks for, but for what the settings ask instead."""
+    way = "live" if is_live else "offline"
+    name, overlap, n_steps = (
+        getattr(settings, f"{way}_{what}") for what in ("config", "overlap", "steps")
+    )
     asked = published(read_config(folder / CONFIGS / name))
+    if asked.windows.is_live != is_live:
+        text = f"{way}_config: {name} is not of the {way} way of moving (online_mode)"
+        raise ConfigError(text)
     windows = replace(asked.windows, overlap=overlap or asked.windows.overlap)
-    return replace(asked, windows=windows, n_steps=n_steps or asked.n_steps)
+    return _possible(settings, replace(asked, windows=windows, n_steps=n_steps or asked.n_steps))
+
+
+def _possible(settings: DittoSettings, asked: Published) -> Published:
+    if settings.runtime == "tensorrt":
+        from deployments.avatar.ditto.tensorrt.builder import MOST_STEPS
+
+        if asked.n_steps > MOST_STEPS:
+            text = f"ditto asks for {asked.n_steps} steps of diffusion, and TensorRT's plans take"
+            raise ConfigError(f"{text} up to {MOST_STEPS}: set live_steps and offline_steps")
+    return asked
+
+
+def _origin(files: Mapping[str, Path], config: Path) -> str:
+    """What tells all that motion depends on, but for the settings, from that of others."""
+    return digest_of(config) + "".join(mark_of(files[name]) for name in _MOVING)
 
 
 def _registrar(settings: DittoSettings, folder: Path, crop: CropSettings) -> Registrar:
@@ -124,7 +149,7 @@ def _networks(settings: DittoSettings, files: dict[str, Path]) -> Networks[Any]:
 
 
 def _is_half(settings: DittoSettings, device: str) -> bool:
-    return settings.precision == "float16" or (settings.precision == "auto" and device != "cpu")
+    return settings.precision == "half" or (settings.precision == "auto" and device != "cpu")
 
 
 def _torch_networks(

@@ -185,7 +185,11 @@ def _limits(value: Any) -> FloatArray:
 
 
 def _gaps(value: Any) -> Gaps:
-    return [int(gap) for gap in value] if isinstance(value, list | tuple) else int(value)
+    if not isinstance(value, list | tuple):
+        return int(value)
+    if not value or min(value) < 0:
+        raise ValueError(f"{value}, where at least one number of frames is asked")
+    return [int(gap) for gap in value]
 
 
 def _gains(value: Any) -> dict[str, float]:

@@ -96,8 +96,9 @@ class DittoSettings(Settings):
     runtime: Runtime = "torch"
     published_onnx: bool = False  # the published ONNX files instead of our export of the weights
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    # Of what draws. The motion is always made in float32.
-    precision: Literal["auto", "float16", "float32"] = "auto"
+    # Of what draws; the motion is always made in float32. Half is bfloat16 with torch on a CPU,
+    # which has no units for float16, and float16 everywhere else. "auto": half on a GPU.
+    precision: Literal["auto", "half", "float32"] = "auto"
     memory_gb: float | None = Field(default=None, gt=0)  # what this replica may take of its card
     n_threads: int | None = Field(default=None, ge=1)  # of torch on a CPU: as torch thinks
     width_px: int = Field(default=512, ge=64, multiple_of=2)

@@ -34,14 +34,15 @@ class Wishes:
 
 
 class Way:
-    """One of the two, of a checkpoint whose networks hear with ``hear``."""
+    """One of the two, of a checkpoint whose networks hear with ``hear``. ``maker`` tells it from
+    those that move otherwise: by other settings, or as ``origin`` says, of another checkpoint."""
 
-    def __init__(self, asked: Published, hear: Hubert, stitch: StitchNet) -> None:
+    def __init__(self, asked: Published, hear: Hubert, stitch: StitchNet, origin: str) -> None:
         self.asked, self._net = asked, stitch
         is_live = asked.windows.is_live
         self._features = Features(sparing(hear), Chunk(is_live=is_live))
         self._silence = self._features.silence(asked.windows.overlap if is_live else 0)
-        self.maker = zlib.crc32(repr((asked.windows, asked.n_steps)).encode())
+        self.maker = zlib.crc32(repr((asked.windows, asked.n_steps, origin)).encode())
 
     @property
     def n_ahead(self) -> int:
