@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def device_of(name: str, memory_gb: float | None = None) -> Any:
     """torch's device of that name: ``cpu``, ``cuda`` or ``cuda:1``.
@@ -20,6 +23,17 @@ def device_of(name: str, memory_gb: float | None = None) -> Any:
         card_gb = torch.cuda.get_device_properties(device).total_memory / 1e9
         torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gb / card_gb), device)
     return device
+
+
+def to_device(array: NDArray[Any], device: Any) -> Any:
+    """``array`` as a tensor on torch's ``device``. On a GPU it goes there from pinned memory, while
+    the processor goes on."""
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from deployments.avatar.ditto.windows import WindowRequest
 T = TypeVar("T")
 Noise: TypeAlias = Callable[[int], FloatArray]
 """Draw number k of a session, (80, 265). The first S - 1 are those of the steps, the same for all
-windows, which keeps them alike; then comes one for the start of each window."""
+windows, which keeps them alike; then comes one for the start of each window. Those that are equal
+draw the same, so that draws can be kept."""
 
 
 class Sampler(Protocol):
@@ -36,14 +37,20 @@ class Job(Generic[T]):
     noise: Noise
 
 
+@dataclass(frozen=True, slots=True)
+class _SeededNoise:
+    seed: int
+    n_frames: int
+    n_values: int
+
+    def __call__(self, k: int) -> FloatArray:
+        generator = np.random.default_rng((self.seed, k))
+        return generator.standard_normal((self.n_frames, self.n_values), np.float32)
+
+
 def seeded_noise(seed: int, n_frames: int, n_values: int) -> Noise:
     """The same everywhere, draw by draw, in any order."""
-
-    def draw(k: int) -> FloatArray:
-        generator = np.random.default_rng((seed, k))
-        return generator.standard_normal((n_frames, n_values), np.float32)
-
-    return draw
+    return _SeededNoise(seed, n_frames, n_values)
 
 
 def run(jobs: Sequence[Job[T]], sampler: Sampler) -> list[T]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from deployments.avatar.ditto.gpu import to_device
 from deployments.avatar.ditto.jobs import Noise
 from deployments.avatar.ditto.networks.lmdm import Denoiser
 from deployments.avatar.ditto.sampling import Sampling
@@ -38,7 +39,8 @@ class DiffusionSampler(Sampling[Tensor]):
 
     def tensor(self, array: FloatArray) -> Tensor:
         """As ``Sampling.tensor``."""
-        return torch.from_numpy(array).to(self._device)
+        tensor: Tensor = to_device(array, self._device)
+        return tensor
 
     def array(self, tensor: Tensor) -> FloatArray:
         """As ``Sampling.array``."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deployments.avatar.ditto.gpu import device_of, kept_free
+from deployments.avatar.ditto.gpu import device_of, kept_free, to_device
 from deployments.avatar.ditto.heap import keep_freed_memory
 from deployments.avatar.ditto.hubert import load_hubert
 from deployments.avatar.ditto.jobs import seeded_noise
@@ -118,4 +118,5 @@ class TorchNetworks:
         torch.empty(faces, dtype=torch.uint8, device=self._device)
 
     def _tensor(self, array: FloatArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        tensor: Tensor = to_device(array, self._device)
+        return tensor

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.avatar.ditto.gpu import device_of
+from deployments.avatar.ditto.gpu import device_of, to_device
 
 
 class CudaCard:
@@ -36,9 +36,7 @@ class CudaCard:
 
     def tensor(self, array: NDArray[Any]) -> Any:
         """A copy of ``array`` on the card."""
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return to_device(array, self.device)
 
     def recorded(
         self, work: Callable[[int], None], may_record: Callable[[int], bool]
