@@ -75,7 +75,7 @@ check: $(VENV)/.installed-test ## ruff, mypy, unit, contract and graph tests: be
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contracts tests/graph tests/ditto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile tests/unit tests/contracts tests/graph tests/ditto
 
 test: $(VENV)/.installed-torch check ## all of check, then real Ray Serve and a real browser: what CI runs
 	@tests/page/install_browser.sh
