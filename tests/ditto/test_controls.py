@@ -60,17 +60,6 @@ def test_gaze_moves_the_eyes_only_and_to_either_side() -> None:
     assert (np.abs(up[:, [11, 15], 1]) > 1e-3).all()
 
 
-def test_blinks_come_as_often_as_asked() -> None:
-    usual, often = controls.blink_gaps(0, 1.0, 7), controls.blink_gaps(0, 2.0, 7)
-    assert isinstance(usual, list)
-    assert isinstance(often, list)
-    assert all(60 <= gap <= 100 for gap in usual)
-    assert sum(usual) / sum(often) == pytest.approx(2.0, rel=0.02)
-    assert controls.blink_gaps(0, 0.0, 7) == controls.blink_gaps(-1, 2.0, 7) == -1
-    assert controls.blink_gaps(50, 2.0, 7) == [25]
-    assert controls.blink_gaps([90, 1], 3.0, 7) == [30, 1]
-
-
 def alphas(frames: range, n_in: int, n_out: int) -> dict[int, float]:
     return {i: c["fade_alpha"] for i, c in controls.fading(frames, n_in, n_out).items()}
 

@@ -52,7 +52,7 @@ def hubert(samples: FloatArray) -> FloatArray:
 
 def path(settings: WindowSettings) -> MotionPath:
     face = character(1)
-    stitch = StitchSettings(fade_to="d0", overall={"delta_pitch": 2.0, "fade_alpha": 0.9})
+    stitch = StitchSettings(fade_to="s", overall={"delta_pitch": 2.0, "fade_alpha": 0.9})
     features = Features(hubert, Chunk(is_live=settings.is_live))
     return MotionPath(
         features,

@@ -108,3 +108,13 @@ def test_where_the_end_is_not_known_blinks_repeat() -> None:
     rows = blink_rows(-1, 15, 0, Random(7))
     assert len(rows) == 3000
     assert rows == blink_rows(-1, 15, 0, Random(7)) != blink_rows(-1, 15, 0, Random(8))
+
+
+def test_blinks_come_as_often_as_asked() -> None:
+    usual, often = (blink_rows(-1, 15, 0, Random(7), rate) for rate in (1.0, 2.0))
+    assert usual.count(14) == pytest.approx(3000 / (15 + 80), abs=3)
+    assert often.count(14) == pytest.approx(3000 / (15 + 40), abs=4)
+    assert not any(blink_rows(-1, 15, 0, Random(7), 0.0))
+    assert not any(blink_rows(-1, 15, -1, Random(7), 3.0))
+    for gaps, rate, want in ((50, 2.0, 25), ([90, 3], 3.0, [30, 1]), ([60, 30], 0.5, [120, 60])):
+        assert blink_rows(400, 15, gaps, Random(7), rate) == blink_rows(400, 15, want, Random(7))

@@ -13,24 +13,27 @@ from typing import TypeAlias
 
 Gaps: TypeAlias = int | Sequence[int]  # frames; 0: at random; negative: no blinks
 
-SHORTEST_GAP, LONGEST_GAP = 60, 100
+_SHORTEST_GAP, _LONGEST_GAP = 60, 100
 _N_UNKNOWN = 3000  # frames after which it begins again, where the length is not known
 
 
-def blink_rows(n_frames: int, n_rows: int, gaps: Gaps, random: Random) -> tuple[int, ...]:
+def blink_rows(
+    n_frames: int, n_rows: int, gaps: Gaps, random: Random, rate: float = 1.0
+) -> tuple[int, ...]:
     """The table's row for each of ``n_frames`` (3000 where that is -1, to be used cyclically).
 
     The first and the last of several ``gaps`` are those before the first blink and after the last.
+    Blinks come ``rate`` times as often as with these gaps, and at 0 never.
     """
     n = _N_UNKNOWN if n_frames == -1 else n_frames
     rows = [0] * n
-    if isinstance(gaps, int) and gaps < 0:
+    if not rate or (isinstance(gaps, int) and gaps < 0):
         return tuple(rows)
     start, end, between = _gaps(gaps, random)
-    at = start
-    while at < n - max(end, n_rows):
+    at = round(start / rate)
+    while at < n - max(round(end / rate), n_rows):
         rows[at : at + n_rows] = range(n_rows)
-        at += n_rows + next(between)
+        at += n_rows + round(next(between) / rate)
     return tuple(rows)
 
 
@@ -44,4 +47,4 @@ def _gaps(gaps: Gaps, random: Random) -> tuple[int, int, Iterator[int]]:
 
 def _chosen(random: Random) -> Iterator[int]:
     while True:
-        yield random.randint(SHORTEST_GAP, LONGEST_GAP)
+        yield random.randint(_SHORTEST_GAP, _LONGEST_GAP)

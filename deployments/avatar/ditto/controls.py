@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from deployments.avatar.ditto.blink import LONGEST_GAP, SHORTEST_GAP, Gaps
 from deployments.avatar.ditto.condition import EMOTIONS, emotion_of
 from deployments.avatar.ditto.stitcher import (
     Controls,
@@ -36,7 +35,6 @@ CONTROLS = (
     ControlRange("fade_in_s", 0.0, 2.0, 0.2),
     ControlRange("fade_out_s", 0.0, 0.32, 0.32),
 )
-_BLINK_GAPS = 16  # so many before they repeat
 
 # A gaze of 1 moves the eyes as far as they go along with a head that turned by so much.
 _WIDEST_GAZE_DEG = 60.0
@@ -80,18 +78,6 @@ def stitching(
             name = f"delta_{angle}"
             overall[name] = overall.get(name, 0.0) + turned
     return replace(settings, gains=gains, overall=overall)
-
-
-def blink_gaps(usual: Gaps, rate: float, seed: int) -> Gaps:
-    """Frames between blinks that come ``rate`` times as often as with ``usual`` ones; where those
-    are left to chance, the seed chooses them."""
-    if not rate or (isinstance(usual, int) and usual < 0):
-        return -1
-    if usual == 0:
-        random = np.random.default_rng(seed)
-        usual = random.integers(SHORTEST_GAP, LONGEST_GAP + 1, _BLINK_GAPS).tolist()
-    gaps = [usual] if isinstance(usual, int) else usual
-    return [max(round(gap / rate), 1) for gap in gaps]
 
 
 def fading(frames: range, n_in: int, n_out: int) -> dict[int, Controls]:

@@ -22,7 +22,6 @@ from deployments.avatar.ditto.windows import (
     WindowState,
 )
 
-_FIRST = "first."  # before the names of the first frame's parts
 _NONE, _NO_SOUND = np.zeros((0, N_MOTION), np.float32), np.zeros(0, np.float32)
 
 
@@ -49,7 +48,6 @@ class MotionState:
         arrays = {"samples": f.samples, "waiting": w.waiting, "motion": w.motion}
         anchors = {"pose": w.anchor, "anchor": s.anchor, "gap": e.gap}
         arrays |= {name: array for name, array in anchors.items() if array is not None}
-        arrays |= {_FIRST + name: array for name, array in (s.first or {}).items()}
         return wire.pack(numbers, {"ready": self.ready, **arrays})
 
     @staticmethod
@@ -64,12 +62,11 @@ class MotionState:
         windows = WindowState(
             a["waiting"], a["motion"], n_windows=n["n_windows"], anchor=a.get("pose"), **counts
         )
-        first = {k.removeprefix(_FIRST): part for k, part in a.items() if k.startswith(_FIRST)}
         return MotionState(
             seed=n["seed"],
             features=FeatureState(a["samples"], n["n_samples"], n["n_rows"]),
             windows=windows,
-            stitch=StitchState(n["frame"], a.get("anchor"), first or None),
+            stitch=StitchState(n["frame"], a.get("anchor")),
             ready=a["ready"],
             early=Early(n["n_early"], n["n_led"], a.get("gap")),
             maker=n["maker"],

@@ -79,7 +79,8 @@ class Blinks:
 @dataclass(frozen=True, slots=True, eq=False)
 class StitchState:
     """``frame``: number of the next frame. ``anchor`` (265,): what motion counts from.
-    ``first``: the parts of the first frame, where a reply fades to it."""
+    ``first``: the parts of the first frame, where motion fades to it. No reply of this engine
+    does, so it is not packed."""
 
     frame: int = 0
     anchor: FloatArray | None = None

@@ -7,7 +7,7 @@ from random import Random
 
 from deployments.avatar.ditto.blink import blink_rows
 from deployments.avatar.ditto.condition import Character, Conditions
-from deployments.avatar.ditto.controls import BLINK_RATE, blink_gaps, emotion, stitching
+from deployments.avatar.ditto.controls import BLINK_RATE, emotion, stitching
 from deployments.avatar.ditto.features import Chunk, Features, Hubert, sparing
 from deployments.avatar.ditto.motion import MotionPath, frames_ahead
 from deployments.avatar.ditto.published_config import Published
@@ -79,8 +79,8 @@ class Way:
         shifts = self.asked.blink
         if shifts is None:
             return None
-        gaps = blink_gaps(self.asked.blink_gaps, rate, seed)
-        return Blinks(shifts, blink_rows(-1, len(shifts), gaps, Random(seed)))
+        rows = blink_rows(-1, len(shifts), self.asked.blink_gaps, Random(seed), rate)
+        return Blinks(shifts, rows)
 
 
 def _faded(settings: StitchSettings, fades: Mapping[int, Controls]) -> StitchSettings:
