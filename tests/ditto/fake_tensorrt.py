@@ -10,7 +10,6 @@ import ctypes
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,21 +57,60 @@ class FakeEngine:
         return [tuple(getattr(span, end) for span in axes) for end in ("least", "best", "most")]
 
     def create_runtime_config(self) -> Any:
-        return SimpleNamespace(set_execution_context_allocation_strategy=self._check_given)
+        return FakeConfig(self.trt)
 
-    def create_execution_context(self, how: Any) -> "FakeContext":
-        """``how``: a runtime configuration."""
+    def create_execution_context(self, how: "FakeConfig") -> "FakeContext":
+        assert how.has_user_memory
+        assert how.cache is not None
+        how.cache.add(self.name)
         eager = self.trt.DynamicShapesKernelSpecializationStrategy.EAGER
         assert how.dynamic_shapes_kernel_specialization_strategy == eager
         return FakeContext(self)
-
-    def _check_given(self, strategy: Any) -> None:
-        assert strategy == self.trt.ExecutionContextAllocationStrategy.USER_MANAGED
 
     def _span(self, size: int | str) -> Span:
         if isinstance(size, int):
             return Span(size, size, size)
         return spans(self.name, FRAMES)[size] if self.name != "hubert" else _SOUND
+
+
+class FakeCache:
+    """Of compiled kernels: the names of the engines that use it."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def add(self, name: str) -> None:
+        if name not in self.names:
+            self.names.append(name)
+
+    def deserialize(self, blob: bytes) -> bool:
+        self.names = blob.decode().split()
+        return True
+
+    def serialize(self) -> bytes:
+        return " ".join(self.names).encode()
+
+
+class FakeConfig:
+    """How a context is to run."""
+
+    dynamic_shapes_kernel_specialization_strategy: Any = None
+
+    def __init__(self, trt: Any) -> None:
+        self._trt = trt
+        self.has_user_memory = False
+        self.cache: FakeCache | None = None
+
+    def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
+        users = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        self.has_user_memory = strategy == users
+
+    def create_runtime_cache(self) -> FakeCache:
+        return FakeCache()
+
+    def set_runtime_cache(self, cache: FakeCache) -> bool:
+        self.cache = cache
+        return True
 
 
 class FakeContext:

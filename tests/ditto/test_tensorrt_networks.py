@@ -8,6 +8,8 @@ import pytest
 
 from deployments.avatar.ditto.kept import Kept
 from deployments.avatar.ditto.runtime import Networks
+from deployments.avatar.ditto.tensorrt.kernels import Kernels
+from deployments.avatar.ditto.tensorrt.networks import PlanNetworks, cuts, sizes
 from deployments.avatar.ditto.tensorrt.plans import Gpu, Plans
 from deployments.avatar.ditto.tensorrt.workshop import Workshop
 from deployments.errors import EngineInputError, EngineLoadError, EngineRuntimeError
@@ -35,14 +37,17 @@ def card() -> FakeCard:
     return FakeCard()
 
 
-@pytest.fixture(scope="module")
-def in_plans(tiny_exports: Exports, card: FakeCard) -> Networks[Any]:
-    from deployments.avatar.ditto.tensorrt.networks import PlanNetworks
+def engines(exports: Exports) -> dict[str, FakeEngine]:
+    files = {**exports.graphs, "hubert": exports.checkpoint["hubert"]}
+    return {name: FakeEngine(trt, name, path) for name, path in files.items()}
 
-    files = {**tiny_exports.graphs, "hubert": tiny_exports.checkpoint["hubert"]}
-    engines = {name: FakeEngine(trt, name, path) for name, path in files.items()}
-    networks: Networks[Any] = PlanNetworks(trt, engines, card)
-    return networks
+
+@pytest.fixture(scope="module")
+def in_plans(
+    tiny_exports: Exports, card: FakeCard, tmp_path_factory: pytest.TempPathFactory
+) -> PlanNetworks:
+    kernels = Kernels(trt, Kept(tmp_path_factory.mktemp("kernels")), {"of": "a card"})
+    return PlanNetworks(kernels, engines(tiny_exports), card)
 
 
 def test_a_portrait_and_sound_are_taken_in_alike(
@@ -88,12 +93,45 @@ def test_nothing_is_allocated_or_recorded_again_for_a_size_that_was_there(
 
 
 def test_batches_are_cut_into_few_sizes() -> None:
-    from deployments.avatar.ditto.tensorrt.networks import cuts
-
     assert [list(range(37))[cut] for cut in cuts(37, 16)] == [
         list(range(16)), list(range(16, 32)), list(range(32, 36)), [36],
     ]  # fmt: skip
     assert list(cuts(0, 16)) == []
+    assert [cut.stop - cut.start for cut in cuts(11, 6)] == [6, 3, 1, 1]
+    assert [sizes(most) for most in (8, 6, 1)] == [[8, 4, 2, 1], [6, 3, 1], [1]]
+
+
+def test_whatever_is_drawn_live_was_recorded_before(tiny_exports: Exports, tmp_path: Path) -> None:
+    card = FakeCard()
+    networks = PlanNetworks(Kernels(trt, Kept(tmp_path), {}), engines(tiny_exports), card)
+    networks.record()
+    networks.sampler(3)
+    before = card.n_allocated, card.n_recorded
+    networks.hear(det_uniform(1, (6480,)))
+    networks.motion_info(picture())
+    volume = networks.appearance(picture())
+    for n in range(1, 6):
+        networks.paint([volume] * n, points(6, n))
+        networks.stitch(*points(5, n).swapaxes(0, 1))
+    windows_of(networks, 7)
+    assert (card.n_allocated, card.n_recorded) == before
+
+
+def test_compiled_kernels_are_shared_and_kept_for_the_next_start(
+    tiny_exports: Exports, tmp_path: Path
+) -> None:
+    made_of, graphs = {"of": "a card"}, engines(tiny_exports)
+    first = Kernels(trt, Kept(tmp_path), made_of)
+    for name in ("warp_network", "decoder"):
+        first.new_context(graphs[name])
+    first.keep()
+    second = Kernels(trt, Kept(tmp_path), made_of)
+    second.new_context(graphs["hubert"])
+    second.keep()
+    path = Kept(tmp_path).path("kernels", made_of)
+    assert path is not None
+    assert path.read_text() == "warp_network decoder hubert"
+    assert Kept(tmp_path).path("kernels", {"of": "another card"}) is None
 
 
 def test_what_the_plans_were_not_built_for_is_refused(in_plans: Networks[Any]) -> None:
@@ -122,12 +160,10 @@ def test_steps_of_different_numbers_do_not_mix(
 def test_published_networks_are_run_one_by_one(
     in_torch: Networks[Any], tiny_exports: Exports, tmp_path: Path
 ) -> None:
-    from deployments.avatar.ditto.tensorrt.networks import PlanNetworks
-
     workshop = Workshop(Plans(trt, Gpu("a card", "8.9"), Kept(tmp_path), print))
     onnx = workshop.onnx(published_files(tiny_exports, tmp_path, "plugin"))
-    engines = {name: FakeEngine(trt, name, path) for name, path in onnx.items()}
-    networks: Networks[Any] = PlanNetworks(trt, engines, FakeCard())
+    fakes = {name: FakeEngine(trt, name, path) for name, path in onnx.items()}
+    networks: Networks[Any] = PlanNetworks(workshop.kernels(), fakes, FakeCard())
     pictures = [picture(seed) for seed in range(3)]
     wanted = in_torch.paint([in_torch.appearance(one) for one in pictures], points(6, 3))
     got = networks.paint([networks.appearance(one) for one in pictures], points(6, 3))

@@ -199,6 +199,17 @@ def test_published_onnx_files_become_plans(tiny_exports: Exports, tmp_path: Path
     assert set(built) == {*NETWORKS, "hubert"}
 
 
+def test_a_published_file_is_made_readable_once(
+    tiny_exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = published_files(tiny_exports, tmp_path, "plugin")
+    workshop = Workshop(plans(tmp_path / "engines", Said()))
+    first = workshop.onnx(files)
+    assert first["warp_network"] != files["warp_network"]
+    monkeypatch.setattr(Kept, "put", lambda *_: pytest.fail("written once more"))
+    assert workshop.onnx(files) == first
+
+
 @pytest.mark.parametrize(
     ("name", "version", "has"),
     [

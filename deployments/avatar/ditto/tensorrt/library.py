@@ -37,22 +37,6 @@ def samples_volumes(trt: Any) -> bool:
     return version >= _FIRST_WITH_VOLUMES[trt.__name__]
 
 
-def new_context(trt: Any, engine: Any) -> Any:
-    """Something that runs ``engine`` on memory that it is given.
-
-    TensorRT for RTX compiles kernels for the sizes that it meets: here before the first run with
-    them, since a recording would otherwise hold on to the slow ones in their place.
-    """
-    given = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-    if trt.__name__ != "tensorrt_rtx":
-        return engine.create_execution_context(given)
-    config = engine.create_runtime_config()
-    config.set_execution_context_allocation_strategy(given)
-    eager = trt.DynamicShapesKernelSpecializationStrategy.EAGER
-    config.dynamic_shapes_kernel_specialization_strategy = eager
-    return engine.create_execution_context(config)
-
-
 def can_be_recorded(trt: Any, context: Any, stream: int) -> bool:
     """Whether what ``context`` launches on ``stream`` may become a CUDA graph.
 

@@ -9,17 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.avatar.ditto.export import INFO_PARTS, WINDOW_PARTS, log
+from deployments.avatar.ditto.features import Chunk
 from deployments.avatar.ditto.jobs import Noise, Sampler
+from deployments.avatar.ditto.runtime import INPUT_SIDE_PX
 from deployments.avatar.ditto.sampling import Sampling
 from deployments.avatar.ditto.schedule import Schedule, schedule
 from deployments.avatar.ditto.tensorrt.builder import MOST_STEPS
 from deployments.avatar.ditto.tensorrt.card import CudaCard
-from deployments.avatar.ditto.tensorrt.library import imported
+from deployments.avatar.ditto.tensorrt.kernels import Kernels
 from deployments.avatar.ditto.tensorrt.runner import Card, Runner, memory_between
 from deployments.avatar.ditto.tensorrt.workshop import Workshop
-from deployments.avatar.ditto.vector import FloatArray, Info
+from deployments.avatar.ditto.vector import N_MOTION, FloatArray, Info
 from deployments.avatar.ditto.windows import WindowRequest
 from deployments.errors import EngineLoadError
+
+# One picture's, one face's, one window's; the last two are the published checkpoint's.
+_NOTHING, _POINTS = np.zeros((3, INPUT_SIDE_PX, INPUT_SIDE_PX), np.float32), (21, 3)
+_MOTION, _HEARD = (80, N_MOTION), (80, 1103)
 
 
 class WorkingCard(Card, Protocol):
@@ -41,16 +47,16 @@ class WorkingCard(Card, Protocol):
 class PlanNetworks:
     """Fulfils ``runtime.Networks`` with engines; a volume is a tensor beside them."""
 
-    def __init__(self, trt: Any, engines: Mapping[str, Any], card: WorkingCard) -> None:
-        """``engines`` of the library ``trt``, for each of ``export.GRAPHS_OF`` and ``hubert``;
-        published networks have one graph, ``lmdm``, for both of ours."""
+    def __init__(self, kernels: Kernels, engines: Mapping[str, Any], card: WorkingCard) -> None:
+        """``engines`` of the library of ``kernels``, for each of ``export.GRAPHS_OF`` and
+        ``hubert``; published networks have one graph, ``lmdm``, for both of ours."""
 
         between = memory_between(engines.values(), card)
 
         def runner(name: str, **shared: Any) -> Runner:
-            return Runner(trt, engines[name], card, between, name, shared)
+            return Runner(kernels, engines[name], card, between, name, shared)
 
-        self._card = card
+        self._card, self._kernels = card, kernels
         self._hubert, self._stitch = runner("hubert"), runner("stitch_network")
         self._appearance, self._motion = runner("appearance_extractor"), runner("motion_extractor")
         self._warp = runner("warp_network")
@@ -63,13 +69,24 @@ class PlanNetworks:
             self._lmdm = window, runner("lmdm_step", **made)
         self._samplers: dict[int, Sampler] = {}
 
+    def record(self) -> None:
+        """Every size that is drawn, stitched, heard or prepared, before somebody waits for it."""
+        volume = self.appearance(_NOTHING)
+        for n in sizes(self._warp.most):
+            self._painted([volume] * n, np.zeros((n, 2, *_POINTS), np.float32))
+        for n in sizes(self._stitch.most):
+            self.stitch(*np.zeros((2, n, *_POINTS), np.float32))
+        self.motion_info(_NOTHING)
+        self.hear(np.zeros(Chunk().n_samples, np.float32))
+        self._kernels.keep()
+
     def hear(self, samples: FloatArray) -> FloatArray:
         """HuBERT: samples (n,), 16 kHz in [-1, 1] -> (rows, 1024), 50 rows a second."""
         [name] = self._hubert.inputs
         return self._fetched(self._hubert, **{name: samples[None]})[0]
 
     def sampler(self, n_steps: int) -> Sampler:
-        """The motion diffusion in so many steps; made once, kept for the next call.
+        """The motion diffusion in so many steps; made once, recorded, kept for the next call.
 
         Raises:
             EngineLoadError: more than the plans were built for.
@@ -79,7 +96,9 @@ class PlanNetworks:
             raise EngineLoadError(text, stage="avatar")
         if n_steps not in self._samplers:
             kind = _TwoPlans if len(self._lmdm) == 2 else _GuidedInside
-            self._samplers[n_steps] = kind(self._lmdm, self._card, schedule(n_steps))
+            self._samplers[n_steps] = made = kind(self._lmdm, self._card, schedule(n_steps))
+            made.record()
+            self._kernels.keep()
         return self._samplers[n_steps]
 
     def appearance(self, picture: FloatArray) -> Any:
@@ -140,8 +159,10 @@ class TensorRtNetworks(PlanNetworks):
         Raises:
             EngineLoadError: TensorRT or the GPU is missing, or a plan cannot be built.
         """
-        engines = Workshop.of(device, half, memory_gb, frames, say).engines(files)
-        super().__init__(imported(), engines, CudaCard(device, memory_gb))
+        workshop = Workshop.of(device, half, memory_gb, frames, say)
+        engines = workshop.engines(files)
+        super().__init__(workshop.kernels(), engines, CudaCard(device, memory_gb))
+        self.record()
 
 
 class _PlanSampler(Sampling[Any]):
@@ -160,6 +181,13 @@ class _PlanSampler(Sampling[Any]):
             with self._card.working():
                 parts += super().windows(requests[cut], noises[cut])
         return parts
+
+    def record(self) -> None:
+        """Every size, before somebody waits for it."""
+        for n in sizes(self._most):
+            still, condition = (np.zeros((n, *shape), np.float32) for shape in (_MOTION, _HEARD))
+            with self._card.working():
+                self.begin(still[:, 0], condition)(self.tensor(still), 0)
 
     @property
     def _most(self) -> int:
@@ -207,15 +235,20 @@ class _GuidedInside(_PlanSampler):
         return clean
 
 
+def sizes(most: int) -> list[int]:
+    """Of batches: ``most``, a half of it, a quarter: few, so few recordings."""
+    return [most >> i for i in range(most.bit_length())]
+
+
 def cuts(n: int, most: int) -> Iterator[slice]:
-    """``n`` in batches of ``most``, a half of it, a quarter: few sizes, so few recordings, and none
-    is filled up, since a single frame already fills a card."""
-    first, size = 0, most
+    """``n`` in batches of those ``sizes``, none of them filled up: what would be drawn in vain
+    takes as long as what is not."""
+    first, left = 0, sizes(most)
     while first < n:
-        while size > n - first:
-            size //= 2
-        yield slice(first, first + size)
-        first += size
+        while left[0] > n - first:
+            del left[0]
+        yield slice(first, first + left[0])
+        first += left[0]
 
 
 def _ran(

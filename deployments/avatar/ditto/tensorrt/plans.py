@@ -79,6 +79,14 @@ class Plans:
             raise EngineLoadError(text, stage="avatar")
         return engine
 
+    def made_for(self) -> Mapping[str, Any]:
+        """What all that is built has in common."""
+        return {
+            "library": f"{self.trt.__name__} {self.trt.__version__}",
+            "gpu": asdict(self.gpu),
+            "precision": "half" if self.is_half else "single",
+        }
+
     def _built(self, graph: str, onnx: Path) -> Path:
         self.say(f"{graph}: building a plan for {self.gpu.name}")
         began = time.monotonic()
@@ -92,9 +100,7 @@ class Plans:
         profile = {name: asdict(span) for name, span in spans(graph, self.frames).items()}
         return {
             "onnx": digest_of(onnx),
-            "library": f"{self.trt.__name__} {self.trt.__version__}",
-            "gpu": asdict(self.gpu),
-            "precision": "half" if self.is_half else "single",
+            **self.made_for(),
             "profile": profile,
             "flags": {"strongly_typed": True, "tf32": False, "memory_gb": self.memory_gb},
         }

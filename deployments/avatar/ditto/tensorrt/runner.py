@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
 
-from deployments.avatar.ditto.tensorrt.library import can_be_recorded, new_context
+from deployments.avatar.ditto.tensorrt.kernels import Kernels
+from deployments.avatar.ditto.tensorrt.library import can_be_recorded
 from deployments.errors import EngineInputError, EngineRuntimeError
 
 _PROFILE = 0  # the only one of each plan
@@ -70,21 +71,21 @@ class Runner:
 
     def __init__(
         self,
-        trt: Any,
+        kernels: Kernels,
         engine: Any,
         card: Card,
         between: Any,
         name: str,
         shared: Mapping[str, Buffer] | None = None,
     ) -> None:
-        """``trt``: the engine's library. ``between``: what ``memory_between`` gave. ``name``: for
-        errors. ``shared``: buffers of other runners in the place of some of its own, so that what
-        one has written this one reads."""
-        self._trt, self._engine, self._card, self._name = trt, engine, card, name
+        """``kernels``: of the engine's library. ``between``: what ``memory_between`` gave.
+        ``name``: for errors. ``shared``: buffers of other runners in the place of some of its own,
+        so that what one has written this one reads."""
+        self._kernels, self._engine, self._card, self._name = kernels, engine, card, name
         self._between = between
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         modes = {name: engine.get_tensor_mode(name) for name in names}
-        self.inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
+        self.inputs = [name for name in names if modes[name] == kernels.trt.TensorIOMode.INPUT]
         self.outputs = [name for name in names if name not in self.inputs]
         self.most = self._largest(self.inputs[0])[0]
         """Rows of the largest batch."""
@@ -121,7 +122,7 @@ class Runner:
             context.set_tensor_address(name, tensor.data_ptr())
         again = self._card.recorded(
             lambda stream: self._launch(context, stream),
-            lambda stream: can_be_recorded(self._trt, context, stream),
+            lambda stream: can_be_recorded(self._kernels.trt, context, stream),
         )
         return _Recording(context, tensors, again)
 
@@ -145,7 +146,7 @@ class Runner:
         return tuple(self._engine.get_tensor_profile_shape(name, _PROFILE)[2])
 
     def _context(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
-        context = new_context(self._trt, self._engine)
+        context = self._kernels.new_context(self._engine)
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
                 text = f"{self._name} takes no {name} of {shape}"

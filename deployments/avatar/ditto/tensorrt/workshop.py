@@ -9,6 +9,7 @@ from deployments.avatar.ditto.export import Form, exported
 from deployments.avatar.ditto.kept import Kept, digest_of, engines_dir
 from deployments.avatar.ditto.published_onnx import readable
 from deployments.avatar.ditto.tensorrt.builder import logger
+from deployments.avatar.ditto.tensorrt.kernels import Kernels
 from deployments.avatar.ditto.tensorrt.library import imported, samples_volumes
 from deployments.avatar.ditto.tensorrt.plans import Plans, gpu_of
 
@@ -47,6 +48,12 @@ class Workshop:
         take = runtime.deserialize_cuda_engine
         return {name: self.plans.load(name, onnx, take) for name, onnx in self.onnx(files).items()}
 
+    def kernels(self) -> Kernels:
+        """What its library compiles beside the plans."""
+        plans = self.plans
+        made_of = {**plans.made_for(), "frames": plans.frames}
+        return Kernels(plans.trt, plans.kept, made_of)
+
     def onnx(self, files: Mapping[str, Path]) -> dict[str, Path]:
         """What plans are built of: exports of checkpoints, published files as they can be read."""
         plans = self.plans
@@ -58,7 +65,8 @@ class Workshop:
 
 def _readable(name: str, path: Path, kept: Kept) -> Path:
     """The published file, or what it becomes for TensorRT."""
+    made_of = {"published": digest_of(path)}
+    if known := kept.path(path.name, made_of):
+        return known
     content = readable(name, path)
-    if isinstance(content, Path):
-        return content
-    return kept.put(path.name, {"published": digest_of(path)}, content)
+    return content if isinstance(content, Path) else kept.put(path.name, made_of, content)
