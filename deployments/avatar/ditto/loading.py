@@ -62,6 +62,7 @@ def loaded(settings: DittoSettings) -> Parts:
     files = below(folder, settings.networks())
     with _refusing(folder):
         networks = _networks(settings, files)
+        networks.sampler(live.n_steps)  # ready before the first reply: it may have to be compiled
         ways = (
             Way(asked, networks.hear, networks.stitch, _origin(files, folder / CONFIGS / name))
             for asked, name in ((live, settings.live_config), (offline, settings.offline_config))
