@@ -2,8 +2,8 @@
 
 Networks are strongly typed: each value is as precise as the file says, so what has to stay in
 float32 does. Sizes that the file leaves open get one range each, best in the middle. One range, not
-one for each size of batch as issue 6 has it: any batch runs at exactly its size, and building takes
-a quarter of the time and of the disk. What a range costs in speed is unmeasured: see
+one for each size of batch as issue 6 has it: any batch runs at exactly its size, and kernels are
+sought and kept once instead of four times. What a range costs in speed is unmeasured: see
 ``benchmarks/ditto.md``.
 """
 
