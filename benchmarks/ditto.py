@@ -29,6 +29,7 @@ BATCHES = {"cpu": (1, 2), "cuda": (1, 2, 4, 8, 16)}
 WINDOWS = {"cpu": (1, 2), "cuda": (1, 2, 4, 8)}
 N_RUNS = {"cpu": 3, "cuda": 20}
 _FPS = 25
+_USUAL_BATCH = 8  # of the engine's setting ``batch``
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Row:
     """Operations of the batch, in the form that runs."""
     peak: float
     """Of a matrix product in the same precision, operations a second."""
+    memory_gb: float
+    """The most that was taken meanwhile."""
 
     @property
     def share(self) -> float:
@@ -75,6 +78,7 @@ class Row:
             "ms": round(1e3 * self.seconds, 3),
             "gflop": round(self.done / 1e9, 1),
             "tflops": round(self.done / self.seconds / 1e12, 3),
+            "memory_gb": round(self.memory_gb, 2),
             "share": round(self.share, 4),
             "published_share": None if published is None else round(published, 4),
         }
@@ -94,7 +98,12 @@ class Result:
     rows: list[Row]
     windows: Costs
     plain_window_s: float
-    memory_gb: float
+
+    @property
+    def memory(self) -> tuple[int, float]:
+        """Frames painted at once, and GB taken meanwhile: of as many as are usual, or as fit."""
+        frames = (row for row in self.rows if row.name == "frame" and row.batch <= _USUAL_BATCH)
+        return max((row.batch, row.memory_gb) for row in frames)
 
     def frames(self) -> dict[int, float]:
         return {row.batch: row.seconds for row in self.rows if row.name == "frame"}
@@ -108,7 +117,7 @@ class Result:
             "window_ms": {n: round(1e3 * s, 2) for n, s in self.windows.items()},
             "plain_window_ms": round(1e3 * self.plain_window_s, 2),
             **self.served(),
-            "memory_gb": round(self.memory_gb, 2),
+            "memory_gb": round(self.memory[1], 2),
         }
 
     def served(self) -> dict[str, float]:
@@ -164,11 +173,11 @@ def measured(clock: Clock, half: bool, device: str) -> Result:
     windows, plain_s = _windows(clock)
     peaks = {kind: max(peak, before[kind]) for kind, peak in _peaks(clock, kinds).items()}
     rows = [
-        Row(work.name, n, _short(work.dtype), seconds, done, peaks[work.dtype])
-        for work, n, seconds, done in timed
+        Row(work.name, n, _short(work.dtype), seconds, done, peaks[work.dtype], gb)
+        for work, n, seconds, done, gb in timed
     ]
     named = {_short(kind): peak for kind, peak in peaks.items()}
-    return Result(device, clock.is_gpu, half, named, rows, windows, plain_s, clock.memory_gb())
+    return Result(device, clock.is_gpu, half, named, rows, windows, plain_s)
 
 
 def _peaks(clock: Clock, kinds: set[torch.dtype]) -> dict[torch.dtype, float]:
@@ -176,14 +185,16 @@ def _peaks(clock: Clock, kinds: set[torch.dtype]) -> dict[torch.dtype, float]:
     return {kind: clock.peak_flops(kind) for kind in kinds}
 
 
-def _timed(clock: Clock, work: Work) -> list[tuple[Work, int, float, float]]:
-    """With the batch, the seconds and the operations."""
+def _timed(clock: Clock, work: Work) -> list[tuple[Work, int, float, float, float]]:
+    """With the batch, the seconds, the operations and the memory."""
     progress(f"{work.name} ...")
     timed = []
     for n in BATCHES[clock.device.type]:
         call = work.call(n)
+        clock.forget_memory()
         try:
-            timed.append((work, n, clock.recorded_s(call), operations(call)))
+            seconds = clock.recorded_s(call) if work.is_recorded else clock.whole_s(call)
+            timed.append((work, n, seconds, operations(call), clock.memory_gb()))
         except torch.OutOfMemoryError:
             progress(f"{work.name}: {n} at once do not fit")
             torch.cuda.empty_cache()
@@ -218,7 +229,7 @@ def show_all(result: Result) -> None:
         f"{served['frames_per_s']} frames a second ({served['frames_per_s'] / _FPS:.2f} of life)",
         f"{served['live_sessions']} live sessions without a late frame (simulated)",
         f"{served['first_frame_ms']} ms from a window's features to its first frame",
-        f"{result.memory_gb:.2f} GB of memory at most",
+        f"{result.memory[1]:.2f} GB of memory at most, with {result.memory[0]} frames at once",
     ]
     show("Which comes to", "\n".join(lines))
 

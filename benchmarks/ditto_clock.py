@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from deployments.avatar.ditto.networks.recorded import choosing
+
 _GEMM_SIDES = {"cpu": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
 _N_TRIALS = 3  # before a GPU's launches are recorded
 
@@ -51,8 +53,14 @@ class Clock:
             rates.append(n * 2 * side**3 / self.whole_s(partial(_products, a, b, n)))
         return max(rates)
 
+    def forget_memory(self) -> None:
+        """What was taken of a GPU and is not in use any more; a process gives nothing back."""
+        if self.is_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+
     def memory_gb(self) -> float:
-        """The most that was taken: of the GPU, or by the process."""
+        """The most that was taken: of the GPU since ``forget_memory``, or ever by the process."""
         if self.is_gpu:
             return float(torch.cuda.max_memory_reserved(self.device)) / 1e9
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
@@ -87,8 +95,7 @@ def _products(a: Any, b: Any, n: int) -> None:
 def _recorded(call: Call) -> Any:
     graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
-    choosing = torch.backends.cudnn.flags(enabled=True, benchmark=True)
-    with torch.cuda.stream(aside), choosing:
+    with torch.cuda.stream(aside), choosing():
         for _ in range(_N_TRIALS):
             call()
         aside.synchronize()

@@ -1,5 +1,6 @@
 """The simulated clock of ``benchmarks/ditto.py``."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,9 +47,9 @@ def result(share: float, plain_s: float = 1.0, half: bool = False) -> Any:
     pytest.importorskip("torch", reason="the benchmark of Ditto needs torch")
     from benchmarks.ditto import Result, Row
 
-    rows = [Row("frame", 1, "float32", 1 / share, 1e12, 1e12)]
+    rows = [Row("frame", 1, "float32", 1 / share, 1e12, 1e12, memory_gb=2.0)]
     windows = {1: 0.5, 2: 0.8}
-    return Result("2 threads", False, half, {"float32": 1e12}, rows, windows, plain_s, 2.0)
+    return Result("2 threads", False, half, {"float32": 1e12}, rows, windows, plain_s)
 
 
 def test_a_share_is_of_operations_that_were_done() -> None:
@@ -67,3 +68,14 @@ def test_a_cpu_is_judged_by_its_frame_and_its_window() -> None:
 def test_what_was_measured_comes_to_frames_and_a_delay() -> None:
     served = result(0.5).served()
     assert served == {"frames_per_s": 0.5, "live_sessions": 0, "first_frame_ms": 2500.0}
+
+
+def test_memory_is_that_of_the_batch_that_is_usual() -> None:
+    pytest.importorskip("torch", reason="the benchmark of Ditto needs torch")
+    one = result(0.5)
+    [frame] = one.rows
+    others = [replace(frame, batch=n, memory_gb=float(n)) for n in (2, 8, 16)]
+    others.append(replace(frame, name="decoder", batch=8, memory_gb=99.0))
+    assert replace(one, rows=[frame, *others]).memory == (8, 8.0)
+    assert replace(one, rows=[frame, *others[:1]]).memory == (2, 2.0)
+    assert replace(one, rows=[frame, *others]).json()["memory_gb"] == 8.0

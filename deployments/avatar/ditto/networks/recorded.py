@@ -97,7 +97,7 @@ class RecordedPainting:
     def _record(self, size: int) -> _Recording:
         volumes, motion = (torch.stack([one] * size) for one in self._like)
         self._recording.wait_stream(torch.cuda.current_stream(volumes.device))
-        with torch.cuda.stream(self._recording), _choosing():
+        with torch.cuda.stream(self._recording), choosing():
             for _ in range(_N_TRIALS):
                 self._painter(volumes, motion)
             self._recording.synchronize()
@@ -107,7 +107,7 @@ class RecordedPainting:
         return _Recording(graph, volumes, motion, painted)
 
 
-def _choosing() -> Any:
+def choosing() -> Any:
     """cuDNN tries its algorithms and keeps the fastest for each shape; none with TF32, which has
     no more digits than half precision."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
