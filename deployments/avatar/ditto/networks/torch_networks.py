@@ -77,7 +77,8 @@ class TorchNetworks:
 
     def appearance(self, picture: FloatArray) -> Tensor:
         """The volume of features of a picture (3, 256, 256), RGB from 0 to 1."""
-        with torch.inference_mode():
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
             volume: Tensor = self._appearance(self._tensor(picture)[None].to(self._dtype))[0]
         return volume
 
