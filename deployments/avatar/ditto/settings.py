@@ -99,7 +99,9 @@ class DittoSettings(Settings):
     # Of what draws; the motion is always made in float32. Half is bfloat16 with torch on a CPU,
     # which has no units for float16, and float16 everywhere else. "auto": half on a GPU.
     precision: Literal["auto", "half", "float32"] = "auto"
-    memory_gb: float | None = Field(default=None, gt=0)  # what this replica may take of its card
+    # What this replica may take of its card: with ONNX Runtime all of it; else what torch takes, to
+    # which come HuBERT in ONNX Runtime (torch) or the plans' weights (TensorRT), without a limit.
+    memory_gb: float | None = Field(default=None, gt=0)
     n_threads: int | None = Field(default=None, ge=1)  # of torch on a CPU: as torch thinks
     width_px: int = Field(default=512, ge=64, multiple_of=2)
     height_px: int = Field(default=768, ge=64, multiple_of=2)
