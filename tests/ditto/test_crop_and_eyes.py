@@ -40,7 +40,7 @@ def test_a_face_is_cut_out_upright(
     assert furthest(inverted(matrix), want[f"{name}_M_c2o"]) < 1e-3
     if name != "p203_d512_vx":
         got = cut(det_image(3, 480, 640), matrix, side)[::4, ::4].astype(int)
-        assert (np.abs(got - want[f"{name}_img_s4"]) <= 1).mean() > 0.99
+        assert np.abs(got - want[f"{name}_img_s4"]).max() <= 1
 
 
 def test_the_square_moves_along_the_face() -> None:

@@ -87,7 +87,9 @@ def test_the_square_has_a_face_whose_mesh_says_how_the_eyes_are() -> None:
     found, made = registered()
     close(found.to_picture, "M_c2o", 1e-3)
     close(found.points, "lmk203", 1e-2)
-    same_picture(found.crop[::4, ::4], "crop512_s4", 1.0)
+    away = np.abs(found.crop[::4, ::4].astype(int) - WANT["crop512_s4"])
+    assert away.max() <= 1
+    assert (away > 0).mean() < 0.002  # where our matrix rounds otherwise, by 1e-4 of a pixel
     same_picture(made.seen["blaze_face"][:, ::4, ::4], "blaze_in_s4", 1 / 127.5)
     same_picture(made.seen["face_mesh"][:, ::8, ::8], "mesh_in_s8", 1 / 255)
     close(found.eye_open[None], "eye_open", 1e-3)
@@ -125,10 +127,11 @@ def test_the_networks_say_of_the_crop_what_they_did(filled_network: FilledNetwor
     names = ("pitch", "yaw", "roll", "t", "exp", "scale", "kp")
     for name, part in zip(names, info, strict=True):
         close(part.numpy(), f"kp_{name}", 5e-3)
-    # The volume (std 2.4) shows each pixel that was rounded otherwise.
+    # The volume (std 2.4) shows each pixel that was rounded otherwise: with the golden's own matrix
+    # it is within 1.05e-3 (by hand, 2026-11-21).
     away = np.abs(volume[:, ::4, ::4, ::8, ::8] - WANT["f_s_sub"])
-    assert away.mean() < 3e-3
-    assert away.max() < 0.05
+    assert away.mean() < 3e-4
+    assert away.max() < 3e-3
 
 
 @needs_detector
