@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from deployments.avatar.controls import checked
 from deployments.avatar.engine import DrawRequest
 from deployments.config import Settings
 from deployments.cost_model import StageCost
@@ -92,7 +93,7 @@ class FakeAvatar:
         Raises:
             EngineInputError: a foreign state, an unknown control, or one out of range.
         """
-        gain = _gain(stretch.controls)
+        gain = checked((_GAIN,), stretch.controls)[_GAIN.name]
         self._spend(self._settings.cost.first_output_s)
         first = _counter(stretch.motion_state)
         loud = _loudness(stretch, self._settings.fps) * gain
@@ -126,16 +127,6 @@ class FakeAvatar:
         bar = height - 1 - int(counter) % height
         frame[bar:, : width // 8] = 255
         return frame
-
-
-def _gain(controls: Mapping[str, float]) -> float:
-    unknown = set(controls) - {_GAIN.name}
-    if unknown:
-        raise EngineInputError(f"unknown controls: {sorted(unknown)}", stage="avatar")
-    gain = controls.get(_GAIN.name, _GAIN.default)
-    if not _GAIN.minimum <= gain <= _GAIN.maximum:
-        raise EngineInputError(f"gain {gain} is outside 0..2", stage="avatar")
-    return gain
 
 
 def _counter(state: bytes | None) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from deployments.avatar.controls import checked
 from deployments.avatar.ditto import controls
 from deployments.avatar.ditto.condition import EMOTIONS, emotion_of
 from deployments.avatar.ditto.pose import degrees, key_points
@@ -16,7 +17,7 @@ _USUAL = emotion_of([4])[None]
 
 def driven(settings: StitchSettings, **asked: float) -> FloatArray:
     """Key points (4, 21, 3), without the network that changes them all."""
-    stitching = controls.stitching(settings, controls.checked(asked), is_video=False)
+    stitching = controls.stitching(settings, checked(controls.CONTROLS, asked), is_video=False)
     motion = np.stack([to_vector(xd(10 + i)) for i in range(4)])
     return Stitcher(character(1), stitching, stitch_net()).advance(StitchState(), motion)[1]
 
@@ -26,7 +27,7 @@ def test_nothing_asked_for_changes_nothing() -> None:
     motion = np.stack([to_vector(xd(10 + i)) for i in range(4)])
     plain = Stitcher(character(1), settings, stitch_net()).advance(StitchState(), motion)[1]
     assert np.array_equal(driven(settings), plain)
-    assert controls.emotion(_USUAL, controls.checked({})) is _USUAL
+    assert controls.emotion(_USUAL, checked(controls.CONTROLS, {})) is _USUAL
 
 
 def test_emotions_blend_with_each_other_and_with_the_usual_one() -> None:
@@ -36,7 +37,7 @@ def test_emotions_blend_with_each_other_and_with_the_usual_one() -> None:
         ({"emotion_happy": 0.25}, 0.25 * happy + 0.75 * _USUAL),
         ({"emotion_happy": 1.0, "emotion_sad": 1.0}, 0.5 * happy + 0.5 * sad),
     ):
-        got = controls.emotion(_USUAL, controls.checked(asked))
+        got = controls.emotion(_USUAL, checked(controls.CONTROLS, asked))
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
         assert got.sum() == pytest.approx(1.0, abs=1e-5)
 
@@ -76,4 +77,4 @@ def test_a_reply_comes_out_of_the_portrait_and_goes_back_to_it() -> None:
 @pytest.mark.parametrize("asked", [{"nose": 1.0}, {"gaze_x": 1.5}, {"emotion_sad": -0.1}])
 def test_what_no_face_can_do_is_refused(asked: dict[str, float]) -> None:
     with pytest.raises(EngineInputError):
-        controls.checked(asked)
+        checked(controls.CONTROLS, asked)

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployments.avatar.controls import checked
 from deployments.avatar.ditto.condition import emotion_of
-from deployments.avatar.ditto.controls import checked
+from deployments.avatar.ditto.controls import CONTROLS
 from deployments.avatar.ditto.motion import MotionPath
 from deployments.avatar.ditto.published_config import published
 from deployments.avatar.ditto.ways import Way, Wishes
@@ -25,7 +26,7 @@ def way(asked: dict[str, Any]) -> Way:
 
 
 def path(asked: dict[str, Any], **controls: float) -> MotionPath:
-    wishes = Wishes(checked(controls), None, {4: {"fade_alpha": 0.5}})
+    wishes = Wishes(checked(CONTROLS, controls), None, {4: {"fade_alpha": 0.5}})
     return way(asked).path(FACE, wishes, seed=5)
 
 
@@ -59,7 +60,10 @@ def test_wishes_are_added_to_what_the_configuration_asks() -> None:
 
 def test_live_begins_in_silence_and_offline_does_not() -> None:
     live, offline = way(live_config(7)), way(config(7))
-    states = [one.path(FACE, Wishes(checked({}), None, {}), 1).begin(1) for one in (live, offline)]
+    states = [
+        one.path(FACE, Wishes(checked(CONTROLS, {}), None, {}), 1).begin(1)
+        for one in (live, offline)
+    ]
     assert [len(state.windows.waiting) for state in states] == [70, 0]
     assert (live.n_ahead, offline.n_ahead) == (26, 87)
     assert live.maker != offline.maker

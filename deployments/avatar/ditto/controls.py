@@ -17,7 +17,6 @@ from deployments.avatar.ditto.stitcher import (
     usual_gains,
 )
 from deployments.avatar.ditto.vector import POSE, FloatArray
-from deployments.errors import EngineInputError
 from deployments.types import ControlRange
 
 _EMOTION = "emotion_"
@@ -38,21 +37,6 @@ CONTROLS = (
 
 # A gaze of 1 moves the eyes as far as they go along with a head that turned by so much.
 _WIDEST_GAZE_DEG = 60.0
-
-
-def checked(asked: Mapping[str, float]) -> dict[str, float]:
-    """All controls, those not asked for at their resting value.
-
-    Raises:
-        EngineInputError: unknown or out of range.
-    """
-    known = {control.name: control for control in CONTROLS}
-    for name, value in asked.items():
-        if name not in known:
-            raise EngineInputError(f"unknown control {name!r}", stage="avatar")
-        if not known[name].minimum <= value <= known[name].maximum:
-            raise EngineInputError(f"control {name!r}: {value} is out of range", stage="avatar")
-    return {name: asked.get(name, control.default) for name, control in known.items()}
 
 
 def emotion(usual: FloatArray, controls: Mapping[str, float]) -> FloatArray:

@@ -3,8 +3,9 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import TypeAlias
 
+from deployments.avatar.controls import checked
 from deployments.avatar.ditto.condition import Character
-from deployments.avatar.ditto.controls import checked, fading
+from deployments.avatar.ditto.controls import CONTROLS, fading
 from deployments.avatar.ditto.jobs import Job, run, seeded_noise
 from deployments.avatar.ditto.loading import Parts
 from deployments.avatar.ditto.motion import MotionPath, MotionState
@@ -67,7 +68,7 @@ class Mover:
     def _wishes(self, stretch: Stretch, first: int) -> Wishes:
         """``first``: number of the stretch's first frame, since the face came out of rest."""
         usual, emotion = self._habits.get(stretch.avatar_id, self._usual)
-        controls = checked({**usual, **stretch.controls})
+        controls = checked(CONTROLS, {**usual, **stretch.controls})
         n_in, n_out = (round(controls[name] * FPS) for name in ("fade_in_s", "fade_out_s"))
         frames = range(first, first + stretch.n_frames)
         # No more than the frames of rest, which are always in one stretch: the ones before may

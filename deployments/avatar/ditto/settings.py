@@ -6,8 +6,9 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
+from deployments.avatar.controls import checked
 from deployments.avatar.ditto.condition import EMOTIONS
-from deployments.avatar.ditto.controls import checked
+from deployments.avatar.ditto.controls import CONTROLS
 from deployments.avatar.ditto.files import (
     CONFIGS,
     DETECTORS,
@@ -67,7 +68,7 @@ class Look(Settings):
     @classmethod
     def _are_possible(cls, controls: Mapping[str, float]) -> Mapping[str, float]:
         try:
-            checked(controls)
+            checked(CONTROLS, controls)
         except EngineInputError as error:
             raise ValueError(error.message) from None
         return controls

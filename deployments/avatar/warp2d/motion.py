@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.avatar.controls import checked
 from deployments.avatar.warp2d import life, sound, visemes
 from deployments.avatar.warp2d.columns import MOUTH, N_COLUMNS, Column
 from deployments.avatar.warp2d.sound import Hearing
 from deployments.avatar.warp2d.state import MotionState
 from deployments.avatar.warp2d.visemes import US, Sound
-from deployments.errors import EngineInputError
 from deployments.types import ControlRange, Motion, Phoneme, Stretch
 
 FPS = 25
@@ -37,24 +37,9 @@ _MEMORY_US = 800_000  # the longest that a sound acts: the nod after a stressed 
 _NO_PHONEMES_US = 500_000  # so long without phonemes, and the sound alone moves the mouth
 
 
-def check_controls(asked: Mapping[str, float]) -> dict[str, float]:
-    """All controls, those not asked for at their resting value.
-
-    Raises:
-        EngineInputError: unknown or out of range.
-    """
-    known = {control.name: control for control in CONTROLS}
-    for name, value in asked.items():
-        if name not in known:
-            raise EngineInputError(f"unknown control {name!r}", stage="avatar")
-        if not known[name].minimum <= value <= known[name].maximum:
-            raise EngineInputError(f"control {name!r}: {value} is out of range", stage="avatar")
-    return {name: asked.get(name, control.default) for name, control in known.items()}
-
-
 def move(avatar_id: str, stretch: Stretch) -> tuple[Motion, bytes]:
     """(n_frames, 16) float32 motion as ``Column`` names it, and the next stretch's state."""
-    controls = check_controls(stretch.controls)
+    controls = checked(CONTROLS, stretch.controls)
     state = _state(avatar_id, stretch)
     n_rest = min(stretch.n_rest_frames, stretch.n_frames)
     sounds = _merge(state.past, _sounds(stretch.phonemes, stretch.first_frame))

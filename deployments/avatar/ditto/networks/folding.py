@@ -5,16 +5,18 @@ worked out from the weights alone is then worked out once. Folding is done in fl
 lower precision and other devices come after it.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class Foldable(nn.Module):
+class Foldable(nn.Module, ABC):
     """Holds weights as they were published, and knows what to compute with instead."""
 
+    @abstractmethod
     def folded(self) -> nn.Module:
         """What takes this module's place. Its own children have been folded already."""
-        raise NotImplementedError
 
 
 def fold(network: nn.Module) -> nn.Module:
