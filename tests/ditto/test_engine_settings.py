@@ -15,6 +15,7 @@ from deployments.avatar.ditto.condition import EMOTIONS
 from deployments.avatar.ditto.files import CONFIGS, LIVE_CONFIG, NETWORKS
 from deployments.avatar.ditto.loading import loaded
 from deployments.avatar.ditto.settings import DETECTORS_LICENCE, DittoSettings, Look
+from deployments.avatar.portraits import builtin_portraits
 from deployments.errors import ConfigError, EngineLoadError
 from deployments.registry import check_options
 from tests.ditto.replies import fake_engine, mira, stretch, tiny_engine, voice
@@ -170,3 +171,16 @@ def test_overlap_and_steps_go_before_the_configurations(tiny_ditto: Path) -> Non
     assert usual.offline_context_s == soon.offline_context_s  # a window, however much is in common
     with pytest.raises(ConfigError, match="overlap"):
         tiny_engine(tiny_ditto, live_overlap=80)
+
+
+def test_what_the_networks_see_can_be_moved_aside(tiny_ditto: Path) -> None:
+    pytest.importorskip("torch", reason="the networks need torch, which make test installs")
+    source = builtin_portraits()[0]
+    usual, moved = (
+        loaded(settings(model=str(tiny_ditto), crop_x=x))
+        .registrar.register(source.image, source.landmarks)
+        .to_picture
+        for x in (0.0, 0.25)
+    )
+    quarter = usual @ (128.0, 0.0, 0.0)  # of the square's 512 pixels, to its right
+    np.testing.assert_allclose(moved[:, 2] - usual[:, 2], quarter, rtol=0, atol=1e-2)

@@ -60,6 +60,7 @@ def loaded(settings: DittoSettings) -> Parts:
     folder = _folder(settings)
     live, offline = _asked(settings, folder, is_live=True), _asked(settings, folder, is_live=False)
     files = below(folder, settings.networks())
+    crop = replace(live.crop, x=settings.crop_x)
     with _refusing(folder):
         networks = _networks(settings, files)
         networks.sampler(live.n_steps)  # ready before the first reply: it may have to be compiled
@@ -67,7 +68,7 @@ def loaded(settings: DittoSettings) -> Parts:
             Way(asked, networks.hear, networks.stitch, _origin(files, folder / CONFIGS / name))
             for asked, name in ((live, settings.live_config), (offline, settings.offline_config))
         )
-        return Parts(networks, _registrar(settings, folder, live.crop), *ways)
+        return Parts(networks, _registrar(settings, folder, crop), *ways)
 
 
 def build_plans(settings: DittoSettings, say: Callable[[str], None]) -> None:

@@ -115,6 +115,9 @@ class DittoSettings(Settings):
     offline_overlap: int | None = Field(default=None, ge=1)
     live_steps: int | None = Field(default=None, ge=1, le=1000)
     offline_steps: int | None = Field(default=None, ge=1, le=1000)
+    # How far right of the face the middle of what the networks see lies, in sides of that square.
+    # The configurations have a value for it too, which the published code does not use.
+    crop_x: float = Field(default=0.0, ge=-0.5, le=0.5)
     detectors: Literal["mediapipe", "published"] = "mediapipe"
     # The name of the published detectors' licence, as a signature under it.
     detectors_licence: str = ""
